@@ -1,0 +1,148 @@
+// Package feed fans events out to any number of readers and can replay the
+// latest. Whoever publishes never waits: a reader that does not keep up is
+// ended and comes back with the last id it saw. The package knows nothing of
+// what it carries.
+package feed
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"sync"
+)
+
+// Item is one event with its id. Ids start at 1 and have no gaps.
+type Item[T any] struct {
+	ID    uint64
+	Value T
+}
+
+// Feed carries events of one kind. Make one with New.
+type Feed[T any] struct {
+	epoch string
+
+	mu   sync.Mutex
+	last uint64
+	ring []Item[T] // the latest items; the oldest is at next when the ring is full
+	next int
+	subs map[*Subscription[T]]struct{}
+}
+
+// New makes a feed that can replay the latest keep items.
+func New[T any](keep int) *Feed[T] {
+	id := make([]byte, 8)
+	rand.Read(id) // never fails
+	return &Feed[T]{
+		epoch: hex.EncodeToString(id),
+		ring:  make([]Item[T], 0, keep),
+		subs:  map[*Subscription[T]]struct{}{},
+	}
+}
+
+// Epoch names this feed; an id means something only within its epoch.
+func (f *Feed[T]) Epoch() string { return f.epoch }
+
+// Publish hands an event to every reader and returns its id. It never waits: a
+// reader whose buffer is full is ended.
+func (f *Feed[T]) Publish(v T) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last++
+	item := Item[T]{ID: f.last, Value: v}
+	f.keep(item)
+	for s := range f.subs {
+		select {
+		case s.c <- item:
+		default:
+			f.end(s)
+		}
+	}
+	return item.ID
+}
+
+func (f *Feed[T]) keep(item Item[T]) {
+	switch {
+	case cap(f.ring) == 0:
+	case len(f.ring) < cap(f.ring):
+		f.ring = append(f.ring, item)
+	default:
+		f.ring[f.next] = item
+		f.next = (f.next + 1) % len(f.ring)
+	}
+}
+
+// Last is the id of the newest event, 0 before the first.
+func (f *Feed[T]) Last() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}
+
+// Subscription is one reader of a feed.
+type Subscription[T any] struct {
+	feed *Feed[T]
+	c    chan Item[T]
+}
+
+// buffer is how many events a reader may lag behind before it is ended.
+const buffer = 256
+
+// Subscribe returns the events after an id and a subscription to those that
+// follow; nothing falls between. complete is false when the feed no longer
+// holds everything after that id, or the id lies in the future: the reader must
+// then start from the full state.
+func (f *Feed[T]) Subscribe(after uint64) (missed []Item[T], sub *Subscription[T], complete bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sub = &Subscription[T]{feed: f, c: make(chan Item[T], buffer)}
+	f.subs[sub] = struct{}{}
+	complete = after <= f.last && f.last-after <= uint64(len(f.ring))
+	if !complete {
+		return nil, sub, false
+	}
+	for _, item := range f.ordered() {
+		if item.ID > after {
+			missed = append(missed, item)
+		}
+	}
+	return missed, sub, true
+}
+
+func (f *Feed[T]) ordered() []Item[T] {
+	return slices.Concat(f.ring[f.next:], f.ring[:f.next])
+}
+
+// Recent returns at most n of the kept events that match, oldest first.
+func (f *Feed[T]) Recent(n int, match func(T) bool) []Item[T] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []Item[T]
+	for _, item := range slices.Backward(f.ordered()) {
+		if len(out) == n {
+			break
+		}
+		if match == nil || match(item.Value) {
+			out = append(out, item)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// C delivers the events. It is closed when the reader was too slow or called
+// Close.
+func (s *Subscription[T]) C() <-chan Item[T] { return s.c }
+
+// Close ends the subscription; it may be called twice.
+func (s *Subscription[T]) Close() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.feed.end(s)
+}
+
+func (f *Feed[T]) end(s *Subscription[T]) {
+	if _, ok := f.subs[s]; ok {
+		delete(f.subs, s)
+		close(s.c)
+	}
+}

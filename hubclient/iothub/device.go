@@ -1,0 +1,46 @@
+package iothub
+
+// Device is a device identity as the service API shows it.
+type Device struct {
+	DeviceID                   string         `json:"deviceId"`
+	GenerationID               string         `json:"generationId,omitempty"`
+	ETag                       ETag           `json:"etag,omitempty"`
+	ConnectionState            string         `json:"connectionState,omitempty"`
+	Status                     string         `json:"status,omitempty"`
+	StatusReason               string         `json:"statusReason,omitempty"`
+	ConnectionStateUpdatedTime Time           `json:"connectionStateUpdatedTime"`
+	StatusUpdatedTime          Time           `json:"statusUpdatedTime"`
+	LastActivityTime           Time           `json:"lastActivityTime"`
+	CloudToDeviceMessageCount  int            `json:"cloudToDeviceMessageCount"`
+	Authentication             Authentication `json:"authentication"`
+	Capabilities               Capabilities   `json:"capabilities"`
+	DeviceScope                string         `json:"deviceScope,omitempty"`
+	ParentScopes               []string       `json:"parentScopes,omitempty"`
+}
+
+// Authentication says how an identity signs in. Type is sas, selfSigned,
+// certificateAuthority or none.
+type Authentication struct {
+	SymmetricKey   SymmetricKey   `json:"symmetricKey"`
+	X509Thumbprint X509Thumbprint `json:"x509Thumbprint"`
+	Type           string         `json:"type,omitempty"`
+}
+
+// SymmetricKey holds two keys in base64, both valid. Empty keys in a request
+// ask the hub to make new ones.
+type SymmetricKey struct {
+	Primary   string `json:"primaryKey"`
+	Secondary string `json:"secondaryKey"`
+}
+
+// RegistryStatistics counts the identities of a hub.
+type RegistryStatistics struct {
+	Total    int `json:"totalDeviceCount"`
+	Enabled  int `json:"enabledDeviceCount"`
+	Disabled int `json:"disabledDeviceCount"`
+}
+
+// ServiceStatistics counts connected devices.
+type ServiceStatistics struct {
+	Connected int `json:"connectedDeviceCount"`
+}
