@@ -135,10 +135,9 @@ func (e *Error) ServiceBody(tracking string) []byte {
 func ParseError(status int, header string, body []byte) *Error {
 	e := &Error{Status: status, Code: header}
 	var env envelope
-	if json.Unmarshal(body, &env) == nil && env.Message != "" {
+	// encoding/json ignores case, so the body with errorCode goes first.
+	if !e.readDeviceBody(body) && json.Unmarshal(body, &env) == nil && env.Message != "" {
 		e.readEnvelope(env)
-	} else {
-		e.readDeviceBody(body)
 	}
 	if e.Code == "" {
 		e.Code = codeOfStatus(status)

@@ -144,11 +144,17 @@ func (t Token) Host() string {
 	return strings.ToLower(host)
 }
 
-// readings are the resource as sent and, where it differs, decoded. Old
-// examples append an api-version to the device path; it is no part of the scope.
+// readings are what the resource can mean: a text with slashes may be raw or
+// decoded, one without is only ever decoded, or its scope would seem empty and
+// cover the hub. Old examples append an api-version to the device path; it is
+// no part of the scope.
 func (t Token) readings() []string {
-	out := []string{t.resource}
-	if decoded, err := url.PathUnescape(t.resource); err == nil && decoded != t.resource {
+	var out []string
+	decoded, err := url.PathUnescape(t.resource)
+	if err != nil || decoded != t.resource && strings.Contains(t.resource, "/") {
+		out = append(out, t.resource)
+	}
+	if err == nil {
 		out = append(out, decoded)
 	}
 	for i, r := range out {

@@ -352,14 +352,14 @@ func ParseTwinPatch(body []byte) (TwinPatch, error) {
 		return TwinPatch{}, err
 	}
 	var p TwinPatch
-	p.Tags, p.ClearTags, err = sectionOf(doc, "tags")
+	p.Tags, p.ClearTags, err = sectionOf(doc, "tags", SectionTags)
 	if err != nil {
 		return TwinPatch{}, err
 	}
 	switch properties := doc["properties"].(type) {
 	case nil:
 	case map[string]any:
-		p.Desired, p.ClearDesired, err = sectionOf(properties, "desired")
+		p.Desired, p.ClearDesired, err = sectionOf(properties, "desired", SectionDesired)
 	default:
 		err = &SectionError{Name: "properties"}
 	}
@@ -374,12 +374,12 @@ func ParseTwinPatch(body []byte) (TwinPatch, error) {
 }
 
 // SectionError means that tags, properties or desired is not an object.
-type SectionError struct{ Name string }
+type SectionError struct{ Name SectionName }
 
-func (e *SectionError) Error() string { return e.Name + " must be a JSON object" }
+func (e *SectionError) Error() string { return string(e.Name) + " must be a JSON object" }
 
-func sectionOf(m map[string]any, name string) (doc Document, cleared bool, err error) {
-	v, present := m[name]
+func sectionOf(m map[string]any, key string, name SectionName) (doc Document, cleared bool, err error) {
+	v, present := m[key]
 	if !present {
 		return nil, false, nil
 	}
