@@ -1,0 +1,49 @@
+-- What the dashboard itself remembers. Nothing here is the truth about a hub: a
+-- hub's devices and twins live in the hub.
+--
+-- Each step below moves the file one version on (PRAGMA user_version). Steps are
+-- only ever added, never changed, so that a file of any age can be opened.
+
+-- step 1
+-- Settings of a hub, by the hub's slug: the grace time, for example.
+CREATE TABLE setting (
+	hub   TEXT NOT NULL,
+	name  TEXT NOT NULL,
+	value TEXT NOT NULL,
+	PRIMARY KEY (hub, name)
+) STRICT, WITHOUT ROWID;
+
+-- Where the learner stands in the tutorial of a hub: the device chosen, and when
+-- the walk began, so that what happened before it proves nothing.
+CREATE TABLE tutorial (
+	hub       TEXT PRIMARY KEY,
+	device_id TEXT NOT NULL,
+	started   INTEGER NOT NULL -- Unix time in microseconds, as all times here
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tutorial_step (
+	hub    TEXT NOT NULL REFERENCES tutorial (hub) ON DELETE CASCADE,
+	step   TEXT NOT NULL,
+	state  TEXT NOT NULL,
+	at     INTEGER NOT NULL,
+	detail TEXT NOT NULL, -- JSON, whatever the page wants to show again
+	PRIMARY KEY (hub, step)
+) STRICT, WITHOUT ROWID;
+
+-- Changes of tags and desired properties made through this dashboard: what an
+-- undo needs. old holds the values that patch replaced, null for what was new.
+CREATE TABLE journal (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	at        INTEGER NOT NULL,
+	hub       TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	module_id TEXT NOT NULL,
+	section   TEXT NOT NULL CHECK (section IN ('tags', 'desired')),
+	patch     TEXT NOT NULL, -- JSON
+	old       TEXT NOT NULL, -- JSON
+	who       TEXT NOT NULL,
+	screen    TEXT NOT NULL,
+	etag      TEXT NOT NULL, -- of the twin after the change
+	undoes    INTEGER NOT NULL DEFAULT 0 -- the entry this one takes back, or 0
+) STRICT;
+CREATE INDEX journal_device ON journal (hub, device_id, module_id, id);
