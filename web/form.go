@@ -1,0 +1,306 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/views/text"
+)
+
+// Kinds of value a form row offers. A JSON row holds any value; arrays, empty
+// objects and texts that an input field would alter are shown as one.
+const (
+	kindText    = "text"
+	kindNumber  = "number"
+	kindBoolean = "boolean"
+	kindJSON    = "json"
+)
+
+// row is one setting as typed.
+type row struct {
+	Path    string
+	Known   bool // was there when editing began: its name is fixed
+	Kind    string
+	Text    string
+	Removed bool
+}
+
+// problem is what keeps a form from being sent: Field is the id of the control
+// it belongs to, Text is for the person.
+type problem struct{ Field, Text string }
+
+// form is one section of a twin being edited: what the person saw when they
+// began, and what they typed since, either as rows or as JSON. It travels whole
+// through every request, so that the server never has to look again at what the
+// hub holds now.
+type form struct {
+	Section iothub.SectionName
+	Base    iothub.Document
+	ETag    iothub.ETag
+	AsJSON  bool
+	Rows    []row
+	JSON    string
+}
+
+// newForm begins to edit a document.
+func newForm(section iothub.SectionName, base iothub.Document, etag iothub.ETag, asJSON bool) form {
+	f := form{Section: section, Base: base, ETag: etag, AsJSON: asJSON}
+	f.show(base)
+	return f
+}
+
+// show puts a document into the fields.
+func (f *form) show(doc iothub.Document) {
+	if f.AsJSON {
+		f.Rows, f.JSON = nil, indented(doc)
+		return
+	}
+	f.Rows, f.JSON = rowsOf(f.Base, doc), ""
+}
+
+// errBadForm means that the hidden fields were altered or lost on the way.
+var errBadForm = errors.New("the form does not carry what it began with")
+
+// parseForm reads the fields back.
+func parseForm(section iothub.SectionName, v url.Values) (form, error) {
+	base, err := iothub.ParseDocument([]byte(v.Get("base")))
+	if err != nil || v.Get("etag") == "" {
+		return form{}, errBadForm
+	}
+	f := form{Section: section, Base: base, ETag: iothub.ETag(v.Get("etag"))}
+	f.AsJSON = v.Get("as") == kindJSON
+	f.JSON = strings.ReplaceAll(v.Get("json"), "\r\n", "\n")
+	f.Rows, err = parseRows(v)
+	return f, err
+}
+
+func parseRows(v url.Values) ([]row, error) {
+	paths, known, kinds, texts, removed := v["path"], v["known"], v["kind"], v["value"], v["removed"]
+	n := len(paths)
+	if len(known) != n || len(kinds) != n || len(texts) != n || len(removed) != n {
+		return nil, errBadForm
+	}
+	rows := make([]row, n)
+	for i := range rows {
+		rows[i] = row{
+			Path: paths[i], Known: known[i] == "1", Kind: kinds[i],
+			Text: strings.ReplaceAll(texts[i], "\r\n", "\n"), Removed: removed[i] == "1",
+		}
+	}
+	return rows, nil
+}
+
+// rowsOf lists the leaves of base, as they are in doc now, then what doc has
+// beyond them.
+func rowsOf(base, doc iothub.Document) []row {
+	var rows []row
+	listed := map[string]bool{}
+	for _, leaf := range iothub.Flatten(base) {
+		r := rowOf(leaf.Path, leaf.Value)
+		r.Known = true
+		now, there := doc.Get(leaf.Path)
+		if m, isObject := now.(map[string]any); !there || isObject && len(m) > 0 {
+			r.Removed = true
+		} else {
+			r.Kind, r.Text = kindOf(now)
+			listed[r.Path] = true
+		}
+		rows = append(rows, r)
+	}
+	for _, leaf := range iothub.Flatten(doc) {
+		if !listed[leaf.Path.String()] {
+			rows = append(rows, rowOf(leaf.Path, leaf.Value))
+		}
+	}
+	return rows
+}
+
+func rowOf(path iothub.Path, value any) row {
+	r := row{Path: path.String()}
+	r.Kind, r.Text = kindOf(value)
+	return r
+}
+
+// kindOf chooses how to show a value. An input field drops line breaks and a
+// form turns \n into \r\n, so texts with control characters are shown as JSON,
+// where each has its own escape.
+func kindOf(value any) (kind, typed string) {
+	switch value := value.(type) {
+	case string:
+		if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return kindText, value
+		}
+	case json.Number:
+		return kindNumber, value.String()
+	case bool:
+		return kindBoolean, strconv.FormatBool(value)
+	}
+	return kindJSON, compact(value)
+}
+
+// edited is the whole section as typed, or what is wrong with it.
+func (f *form) edited(ctx context.Context) (iothub.Document, []problem) {
+	doc, problems := f.typed(ctx)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if err := iothub.CheckContent(f.Section, iothub.Diff(f.Base, doc)); err != nil {
+		return nil, []problem{f.limitProblem(ctx, err, doc)}
+	}
+	if err := iothub.CheckSize(f.Section, f.Base, doc); err != nil {
+		return nil, []problem{f.limitProblem(ctx, err, doc)}
+	}
+	return doc, nil
+}
+
+func (f *form) typed(ctx context.Context) (iothub.Document, []problem) {
+	if f.AsJSON {
+		return documentOfJSON(ctx, f.JSON)
+	}
+	return documentOfRows(ctx, f.Rows)
+}
+
+// jsonField is the id of the JSON editor.
+const jsonField = "twin-json"
+
+func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []problem) {
+	if strings.TrimSpace(typed) == "" {
+		typed = "{}"
+	}
+	doc, err := iothub.ParseDocument([]byte(typed))
+	if err == nil {
+		err = uniqueMembers([]byte(typed))
+	}
+	if err != nil {
+		return nil, []problem{{jsonField, jsonProblem(ctx, typed, err)}}
+	}
+	// In a twin a null is no value but a removal, at the hub and so here.
+	return iothub.Merge(nil, doc), nil
+}
+
+func documentOfRows(ctx context.Context, rows []row) (iothub.Document, []problem) {
+	doc := iothub.Document{}
+	var problems []problem
+	for i, r := range rows {
+		if r.Removed || r.blank() {
+			continue
+		}
+		path, message := r.path(ctx, doc)
+		if message != "" {
+			problems = append(problems, problem{pathField(i), message})
+			continue
+		}
+		value, message := r.value(ctx)
+		if message != "" {
+			problems = append(problems, problem{valueField(i), message})
+			continue
+		}
+		doc.Set(path, value)
+	}
+	return doc, problems
+}
+
+func pathField(i int) string  { return "row-" + strconv.Itoa(i) + "-path" }
+func valueField(i int) string { return "row-" + strconv.Itoa(i) + "-value" }
+
+// blank is a row that was added and left empty.
+func (r row) blank() bool { return !r.Known && strings.TrimSpace(r.Path) == "" && r.Text == "" }
+
+// path reads the name of a row; the message says why it can not be used beside
+// the rows already in doc.
+func (r row) path(ctx context.Context, doc iothub.Document) (iothub.Path, string) {
+	if r.Known {
+		return iothub.ParsePath(r.Path), ""
+	}
+	path := iothub.ParsePath(strings.TrimSpace(r.Path))
+	for i, key := range path {
+		if key == "" {
+			return nil, text.T(ctx, "twin.problem.name")
+		}
+		if e := iothub.CheckKey(key); e != nil {
+			return nil, limitText(ctx, e, nil)
+		}
+		there, taken := doc.Get(path[:i+1])
+		if _, isObject := there.(map[string]any); taken && (!isObject || i == len(path)-1) {
+			return nil, text.T(ctx, "twin.problem.taken", "Path", path[:i+1].String())
+		}
+	}
+	return path, ""
+}
+
+// value reads what was typed by its kind.
+func (r row) value(ctx context.Context) (any, string) {
+	typed := strings.TrimSpace(r.Text)
+	switch r.Kind {
+	case kindNumber:
+		v, err := iothub.ParseValue([]byte(typed))
+		if n, ok := v.(json.Number); ok && err == nil {
+			return n, ""
+		}
+		return nil, text.T(ctx, "twin.problem.number", "Text", shortened(r.Text))
+	case kindBoolean:
+		if b, err := strconv.ParseBool(typed); err == nil && strconv.FormatBool(b) == typed {
+			return b, ""
+		}
+		return nil, text.T(ctx, "twin.problem.boolean")
+	case kindJSON:
+		return jsonValue(ctx, typed)
+	}
+	return r.Text, ""
+}
+
+func jsonValue(ctx context.Context, typed string) (any, string) {
+	v, err := iothub.ParseValue([]byte(typed))
+	if err == nil {
+		err = uniqueMembers([]byte(typed))
+	}
+	switch {
+	case err != nil:
+		return nil, jsonProblem(ctx, typed, err)
+	case v == nil:
+		return nil, text.T(ctx, "twin.problem.null")
+	}
+	if m, ok := v.(map[string]any); ok {
+		return map[string]any(iothub.Merge(nil, m)), ""
+	}
+	return v, ""
+}
+
+// act carries out the buttons that only rearrange the form: add a row, remove
+// or restore one, switch between rows and JSON. It reports what is wrong when a
+// switch is not possible yet, and the id of the control to go on with.
+func (f *form) act(ctx context.Context, do string) (problems []problem, focus string) {
+	verb, argument, _ := strings.Cut(do, ":")
+	i, err := strconv.Atoi(argument)
+	inRows := err == nil && i >= 0 && i < len(f.Rows)
+	switch {
+	case verb == "add":
+		f.Rows = append(f.Rows, row{Kind: kindText})
+		return nil, pathField(len(f.Rows) - 1)
+	case verb == "remove" && inRows && f.Rows[i].Known:
+		f.Rows[i].Removed = true
+		return nil, restoreField(i)
+	case verb == "remove" && inRows:
+		f.Rows = slices.Delete(f.Rows, i, i+1)
+		return nil, "add-row"
+	case verb == "restore" && inRows:
+		f.Rows[i].Removed = false
+		return nil, valueField(i)
+	case verb == "json", verb == "rows":
+		doc, problems := f.typed(ctx)
+		if len(problems) > 0 {
+			return problems, ""
+		}
+		f.AsJSON = verb == "json"
+		f.show(doc)
+	}
+	return nil, ""
+}
+
+func restoreField(i int) string { return "row-" + strconv.Itoa(i) + "-restore" }
