@@ -1,0 +1,67 @@
+# Twinboard's tasks. `make` alone lists them.
+
+GO      ?= go
+export CGO_ENABLED := 0
+TEMPL   := $(GO) run github.com/a-h/templ/cmd/templ@$(shell $(GO) list -m -f '{{.Version}}' github.com/a-h/templ 2>/dev/null)
+LINT    := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PACKAGES := ./...
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test dev generate fresh setup lint check race bench fuzz e2e conformance fmt clean
+
+help: ## list the tasks
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build and start everything: a hub of your own and the dashboard
+	@exec bin/twinboard $(ARGS)
+
+build: ## build bin/twinboard (needs Go only)
+	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/twinboard ./cmd/twinboard
+
+test: setup fresh ## set up and run every test, browser and SDK conformance included
+	$(GO) vet $(PACKAGES)
+	$(GO) test -shuffle=on -timeout 20m $(PACKAGES)
+
+setup: ## install what browser and SDK tests need
+	@scripts/setup.sh
+
+fresh: setup ## fail when generated files are stale
+	@scripts/fresh.sh $(MAKE)
+
+generate: setup ## make the generated files: *_templ.go and static/dist
+	@$(TEMPL) generate -path ./views -log-level error
+	@npm run --silent build
+
+dev: setup ## run with reload on change
+	@scripts/dev.sh "$(TEMPL)"
+
+e2e: setup ## browser tests only
+	$(GO) test -count=1 -timeout 20m -run 'E2E' ./cmd/twinboard
+
+conformance: setup ## Microsoft's SDKs against the local hub only
+	$(GO) test -count=1 -timeout 10m ./localhub/conformance
+
+race: ## every test under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
+
+lint: ## static checks
+	$(GO) vet $(PACKAGES)
+	$(LINT) run $(PACKAGES)
+
+check: test lint race ## what a change must pass before it is merged
+	@git diff --exit-code -- '*_templ.go' static/dist
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $(PACKAGES)
+
+fuzz: ## each fuzz target for FUZZTIME (60s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+fmt: ## format the Go and templ sources
+	@gofmt -w $$(git ls-files '*.go' | grep -v _templ.go)
+	@$(TEMPL) fmt views
+
+clean: ## remove what was built and installed here
+	@rm -rf bin node_modules localhub/conformance/node_modules
