@@ -1,0 +1,87 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/feed"
+	"twinboard/hubclient"
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+)
+
+// Hub is one hub the dashboard manages, local or Azure's, with all that reaches
+// it.
+type Hub struct {
+	Slug  string // its place in addresses, such as "local"
+	Name  string // as people call it
+	Local bool   // the hub this program runs itself
+	// HostName is the service's, with its port unless 443.
+	HostName string
+	Client   *hubclient.Client
+	// Trace holds the requests and packets of client and simulator.
+	Trace *feed.Feed[iothub.WireEntry]
+	// ServiceConnection returns the connection string of a policy. It is nil for
+	// a hub whose keys the dashboard does not know.
+	ServiceConnection func(policy string) (iothub.ServiceConnectionString, error)
+	// DeviceHostName is what devices connect to, and CAFile the certificate they
+	// must trust, "" for a hub with a public one.
+	DeviceHostName, CAFile string
+}
+
+// path is where the hub's pages live: /h/{slug}.
+func (h *Hub) path() string { return "/h/" + url.PathEscape(h.Slug) }
+
+// devicesPath is the list of the hub's devices.
+func (h *Hub) devicesPath() string { return h.path() + "/devices" }
+
+// devicePath is a device's page. Ids hold characters that mean something in
+// addresses; and "." and "..", which browsers resolve before they send, are
+// written with a tilde before them, which no id contains.
+func (h *Hub) devicePath(id string) string {
+	if id == "." || id == ".." {
+		id = "~" + id
+	}
+	return h.devicesPath() + "/" + url.PathEscape(id)
+}
+
+func (h *Hub) chip() views.HubChip {
+	return views.HubChip{Name: h.Name, Path: h.path(), Cloud: !h.Local}
+}
+
+const hubKey = "hub"
+
+// findHub puts the hub of the address into the context, for hubOf.
+func (s *Server) findHub(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		slug, err := url.PathUnescape(c.Param("hub"))
+		if err != nil {
+			return errNoPage
+		}
+		for _, h := range s.hubs {
+			if h.Slug == slug {
+				c.Set(hubKey, h)
+				return next(c)
+			}
+		}
+		return &problem{status: http.StatusNotFound, code: "no-hub", args: []any{"Hub", slug}}
+	}
+}
+
+// hubOf is the hub of the address. It is nil on pages of no hub.
+func hubOf(c echo.Context) *Hub {
+	h, _ := c.Get(hubKey).(*Hub)
+	return h
+}
+
+// deviceID is the device id of the address, decoded once.
+func deviceID(c echo.Context) (string, error) {
+	id, err := url.PathUnescape(c.Param("id"))
+	if err != nil || id == "" {
+		return "", errNoPage
+	}
+	return strings.TrimPrefix(id, "~"), nil
+}

@@ -1,0 +1,77 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/static"
+	"twinboard/views"
+)
+
+// How to add a page.
+//
+//  1. Its routes: lines in routes below. Ids in paths are read with deviceID,
+//     which decodes them once; paths are built with Hub.devicePath, never by hand.
+//  2. Its handler, in a file named after the page:
+//
+//     func (s *Server) queryPage(c echo.Context) error {
+//     page, err := s.frame(c, "query", sources...)   // before reading anything
+//     …read, map to props…
+//     page.Title = text.T(c.Request().Context(), "query.title")
+//     return s.show(c, http.StatusOK, views.QueryPage(page, props), data)
+//     }
+//
+//     show answers as JSON when asked to. Errors are returned: answerError alone
+//     turns them into pages; a handler with something of its own to say returns a
+//     *problem. A changed form ends in goTo, with keepFlash for its message; a
+//     refused one is rendered again with 422 and its messages.
+//  3. If it is live: sources with watch(feed, …), and a handler below /live
+//     that calls serveLive with the same sources in the same order. Its address
+//     carries the page's query, so it knows what is shown.
+//  4. If it can be docked beside pages: a line in panels.
+
+// routes is the whole table, and the way of a request to its handler.
+func (s *Server) routes(e *echo.Echo) {
+	e.Use(requestID, setHeaders, s.readTaste, recoverPanics, s.checkHost, checkOrigin, limitBody)
+
+	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
+	e.GET("/", s.toHub("/devices"))
+	e.GET("/simulator", s.toHub("/simulator"))
+	e.GET("/learn", s.toHub("/learn"))
+	e.POST(views.SettingsPath, s.settingsSave)
+	e.POST("/dock", s.dockSave)
+
+	h := e.Group("/h/:hub", s.findHub)
+	h.GET("", s.toHub("/devices"))
+	h.GET("/devices/:id", s.devicePage)
+
+	l := e.Group("/live/h/:hub", s.findHub)
+	l.GET("/devices/:id", s.deviceLive)
+}
+
+// devicePage shows one view of a device; each has an address of its own.
+func (s *Server) devicePage(c echo.Context) error {
+	return errNoPage
+}
+
+// deviceLive is the event stream of a device's page, whichever view it shows.
+func (s *Server) deviceLive(c echo.Context) error {
+	return errNoPage
+}
+
+// panels are the components that can be docked beside a page.
+func (s *Server) panels() map[string]panel {
+	return map[string]panel{}
+}
+
+// toHub leads to a page of the address's hub, or else of the first one.
+func (s *Server) toHub(page string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := hubOf(c)
+		if h == nil {
+			h = s.hubs[0]
+		}
+		return c.Redirect(http.StatusFound, h.path()+page)
+	}
+}
