@@ -70,24 +70,37 @@ func (c *checker) paths() {
 func (c *checker) checkPath(p *Path) {
 	root := len(p.Segments) - len(p.keys)
 	at, name := p.spans[root], p.keys[0]
-	insert := func(w *Warning, before int, text string) {
-		w.Repair = &Repair{p.spans[before].start, p.spans[before].start, text}
-	}
+	insert := func(w *Warning, text string) { w.Repair = &Repair{at.start, at.start, text} }
 	switch known := slices.Contains(systemFields, name); {
 	case known && name == "properties" && len(p.keys) > 1:
-		if section := p.keys[1]; section != "desired" && section != "reported" {
-			insert(c.warn(p.spans[root+1], codeUnknownSection, "name", shorten(section)), root+1, "reported.")
-		}
+		c.checkSection(p, root+1)
 	case known:
 	case name == "desired" || name == "reported":
-		insert(c.warn(at, codeSectionAlone, "name", name), root, "properties.")
+		insert(c.warn(at, codeSectionAlone, "name", name), "properties.")
 	default:
-		if near := closest(name, systemFields...); near != "" {
+		near := closest(name, systemFields...)
+		if strings.EqualFold(name, "id") {
+			near = "deviceId"
+		}
+		if near != "" {
 			c.warn(at, codeMisspeltField, "name", shorten(name), "instead", near).Repair = &Repair{at.start, at.end, near}
 			return
 		}
-		insert(c.warn(at, codeUnknownField, "name", shorten(name)), root, "properties.reported.")
+		insert(c.warn(at, codeUnknownField, "name", shorten(name)), "properties.reported.")
 	}
+}
+
+// checkSection warns when the segment i, behind properties, is no section.
+func (c *checker) checkSection(p *Path, i int) {
+	name, at := p.Segments[i], p.spans[i]
+	if name == "desired" || name == "reported" {
+		return
+	}
+	if near := closest(name, "desired", "reported"); near != "" {
+		c.warn(at, codeMisspeltSection, "name", shorten(name), "instead", near).Repair = &Repair{at.start, at.end, near}
+		return
+	}
+	c.warn(at, codeUnknownSection, "name", shorten(name)).Repair = &Repair{at.start, at.start, "reported."}
 }
 
 // selectList checks that a grouped query asks only for what a group has.
@@ -159,7 +172,7 @@ func (c *checker) noFunction(e *Call) *Error {
 	if code, ok := refused[e.Name]; ok {
 		err := c.fail(e.name, code)
 		if instead := replacements[e.Name]; instead != "" {
-			err.repair(e.name.start, e.name.end, instead)
+			err.replace(instead)
 		}
 		return err
 	}
@@ -172,7 +185,7 @@ func (c *checker) noFunction(e *Call) *Error {
 	}
 	slices.Sort(candidates)
 	if near := closest(e.Name, candidates...); near != "" {
-		return c.fail(e.name, codeMisspeltFunction, "name", e.Name, "instead", near).repair(e.name.start, e.name.end, near)
+		return c.fail(e.name, codeMisspeltFunction, "name", e.Name, "instead", near).replace(near)
 	}
 	return c.fail(e.name, codeUnknownFunction, "name", shorten(e.Name))
 }
@@ -182,33 +195,36 @@ func (c *checker) comparison(e *Binary) {
 	if bindings[e.Op] != bindComparison {
 		return
 	}
-	constant, isConst := e.Y.(*Const)
-	path, isPath := e.X.(*Path)
-	if !isConst {
-		constant, isConst = e.X.(*Const)
-		path, isPath = e.Y.(*Path)
-	}
-	if !isConst {
-		return
-	}
-	var w *Warning
-	switch constant.Value.typ {
-	case Undefined:
-		w = c.warn(e.span(), codeNeverComparison)
-	case Array:
-		c.warn(e.span(), codeArrayComparison)
-		return
-	case Null:
-		if !isPath || path.keys[0] != "tags" && path.keys[0] != "properties" {
+	for _, side := range [2][2]Expr{{e.X, e.Y}, {e.Y, e.X}} {
+		constant, ok := side[1].(*Const)
+		if !ok {
+			continue
+		}
+		path, isPath := side[0].(*Path)
+		section := isPath && (path.keys[0] == "tags" || path.keys[0] == "properties")
+		switch {
+		case constant.Value.typ == Undefined:
+			c.repairMissing(c.warn(e.span(), codeNeverComparison), e, path)
+			return
+		case constant.Value.typ == Array:
+			c.warn(e.span(), codeArrayComparison)
+			return
+		case constant.Value.typ == Null && section:
+			c.repairMissing(c.warn(e.span(), codeNullComparison), e, path)
 			return
 		}
-		w = c.warn(e.span(), codeNullComparison)
-	default:
-		return
 	}
-	if at := e.span(); isPath && e.Op == Equal {
+}
+
+// repairMissing offers IS_DEFINED for a comparison that meant to ask whether
+// the property exists. The path may be nil.
+func (c *checker) repairMissing(w *Warning, e *Binary, path *Path) {
+	at := e.span()
+	switch {
+	case path == nil:
+	case e.Op == Equal:
 		w.Repair = &Repair{at.start, at.end, "NOT IS_DEFINED(" + path.String() + ")"}
-	} else if isPath && e.Op == NotEqual {
+	case e.Op == NotEqual:
 		w.Repair = &Repair{at.start, at.end, "IS_DEFINED(" + path.String() + ")"}
 	}
 }

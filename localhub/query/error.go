@@ -27,6 +27,7 @@ type Error struct {
 	Problem
 
 	text string // the query
+	at   span   // the place in it
 }
 
 // Repair is a change of the text that removes a problem.
@@ -87,8 +88,11 @@ func (e *Error) excerpt() (line, marker string) {
 	return head + string(chars) + tail, b.String()
 }
 
+// replace offers another text for the marked place.
+func (e *Error) replace(text string) *Error { return e.repair(e.at.start, e.at.end, text) }
+
 func newError(text string, at span, code Code, args ...string) *Error {
-	return &Error{Problem: newProblem(text, at, code, args...), text: text}
+	return &Error{Problem: newProblem(text, at, code, args...), text: text, at: at}
 }
 
 func newProblem(text string, at span, code Code, args ...string) Problem {

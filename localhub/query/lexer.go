@@ -110,7 +110,7 @@ func (l *lexer) number() {
 	if l.previous().symbol(".") {
 		end := nameEnd(l.text, l.at)
 		name := l.text[l.at:end]
-		l.fail(end, codeNameDigit, "name", name).repair(l.at, end, "[["+name+"]]")
+		l.fail(end, codeNameDigit, "name", name).replace("[[" + name + "]]")
 		return
 	}
 	end := l.at
@@ -260,9 +260,15 @@ func (l *lexer) symbol() {
 	for _, f := range foreignSymbols {
 		if l.sees(f.text) {
 			end := l.at + len(f.text)
-			l.fail(end, codeForeignSymbol, "found", f.text, "instead", f.instead).repair(l.at, end, f.instead)
+			l.fail(end, codeForeignSymbol, "found", f.text, "instead", f.instead).replace(f.instead)
 			return
 		}
+	}
+	if l.sees("--") {
+		// Choice: refused even where it could be two signs, since behind a
+		// whole condition it would silently change what is asked.
+		l.fail(l.at+2, codeLineComment)
+		return
 	}
 	for _, s := range symbols {
 		if !l.sees(s.text) {
@@ -286,14 +292,20 @@ func (l *lexer) stranger() {
 	end := l.at + size
 	switch {
 	case c == '!':
-		l.fail(end, codeForeignSymbol, "found", "!", "instead", "NOT").repair(l.at, end, "NOT ")
+		l.fail(end, codeForeignSymbol, "found", "!", "instead", "NOT").replace("NOT ")
 	case c == ';':
-		l.fail(end, codeSemicolon).repair(l.at, end, "")
+		l.fail(end, codeSemicolon).replace("")
 	case strings.ContainsRune("‘’“”`´", c):
+		begin := l.at
 		e := l.fail(end, codeCurlyQuote, "found", string(c))
 		if size := strings.IndexAny(l.text[end:], "‘’“”`´"); size >= 0 {
 			_, quote := utf8.DecodeRuneInString(l.text[end+size:])
-			e.repair(l.at, end+size+quote, quoted(l.text[end:end+size]))
+			inner := l.text[end : end+size]
+			spelt := quoted(inner)
+			if c == '`' && !strings.Contains(inner, "]]") { // SQL quotes names so
+				spelt = segment(inner)
+			}
+			e.repair(begin, end+size+quote, spelt)
 		}
 	default:
 		l.fail(end, codeStranger, "found", string(c))

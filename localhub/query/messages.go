@@ -30,6 +30,8 @@ const (
 	codeForeignSymbol   Code = "foreign-symbol"
 	codeSemicolon       Code = "semicolon"
 	codeCurlyQuote      Code = "curly-quote"
+	codeDoubledQuote    Code = "doubled-quote"
+	codeLineComment     Code = "line-comment"
 	codeUnclosedString  Code = "unclosed-string"
 	codeUnclosedName    Code = "unclosed-name"
 	codeUnclosedComment Code = "unclosed-comment"
@@ -52,6 +54,7 @@ const (
 	codeSelectFunction   Code = "select-function"
 	codeMissingFrom      Code = "missing-from"
 	codeExpectedFrom     Code = "expected-from"
+	codeStarFrom         Code = "expected-from-after-star"
 	codeExpectedSource   Code = "expected-source"
 	codeUnknownSource    Code = "unknown-source"
 	codeMisspeltSource   Code = "misspelt-source"
@@ -125,6 +128,7 @@ const (
 	codeMisspeltField   Code = "misspelt-field"
 	codeSectionAlone    Code = "section-alone"
 	codeUnknownSection  Code = "unknown-section"
+	codeMisspeltSection Code = "misspelt-section"
 	codeNullComparison  Code = "null-comparison"
 	codeNeverComparison Code = "undefined-comparison"
 	codeArrayComparison Code = "array-comparison"
@@ -142,6 +146,8 @@ var messages = map[Code]Message{
 	codeForeignSymbol:   {`{found} is not an operator here.`, `Write {instead}.`},
 	codeSemicolon:       {`A query ends without ";".`, ``},
 	codeCurlyQuote:      {`{found} does not quote a text.`, `Use straight quotes: 'text'.`},
+	codeDoubledQuote:    {`A quote within a text is not doubled.`, `Put a backslash before it.`},
+	codeLineComment:     {`"--" begins no comment.`, `Leave the comment out; two minus signs are written - -.`},
 	codeUnclosedString:  {`The text that begins here is not closed.`, `It ends with the quote it begins with; a quote within it is written \' or \".`},
 	codeUnclosedName:    {`The name that begins here is not closed.`, `End it with ]].`},
 	codeUnclosedComment: {`The comment that begins here is not closed.`, `End it with */.`},
@@ -160,6 +166,7 @@ var messages = map[Code]Message{
 	codeSelectExpression: {`SELECT lists properties and aggregates; it does not calculate.`, ``},
 	codeSelectFunction:   {`{name} cannot stand in SELECT.`, `SELECT lists properties and the aggregates COUNT, AVG, SUM, MIN and MAX.`},
 	codeMissingFrom:      {`The query ends without FROM.`, `Add FROM devices.`},
+	codeStarFrom:         {`Expected FROM, found {found}.`, ``},
 	codeExpectedFrom:     {`Expected ",", AS or FROM, found {found}.`, ``},
 	codeExpectedSource:   {`Expected a collection after FROM, found {found}.`, `There are devices, devices.modules and devices.jobs.`},
 	codeUnknownSource:    {`There is no collection {found}.`, `There are devices, devices.modules and devices.jobs.`},
@@ -225,6 +232,7 @@ var messages = map[Code]Message{
 	codeMisspeltField:   {`A twin has no field "{name}", so this is always undefined.`, `Did you mean {instead}?`},
 	codeSectionAlone:    {`A twin has no field "{name}", so this is always undefined.`, `Write properties.{name}.`},
 	codeUnknownSection:  {`properties holds desired and reported only, so this is always undefined.`, `Write properties.reported.{name} or properties.desired.{name}.`},
+	codeMisspeltSection: {`properties holds desired and reported only, so this is always undefined.`, `Did you mean {instead}?`},
 	codeNullComparison:  {`Tags and properties hold no null: writing null removes them.`, `IS_DEFINED tells whether a twin has the property.`},
 	codeNeverComparison: {`A comparison with undefined is never true.`, `NOT IS_DEFINED tells whether a property is missing.`},
 	codeArrayComparison: {`A comparison with an array is never true.`, `IN asks whether a value is one of an array, ARRAY_CONTAINS whether an array holds a value.`},

@@ -41,7 +41,7 @@ func (p *parser) notSegment(t Token) *Error {
 	case t.Kind == Keyword && t.Offset == dot.end:
 		return p.reserved(t)
 	case t.Kind == String && !strings.Contains(t.Value, "]]"):
-		return p.fail(t, codeQuotedName, "name", shorten(t.Value)).repair(t.Offset, t.span().end, "[["+t.Value+"]]")
+		return p.fail(t, codeQuotedName, "name", shorten(t.Value)).replace("[[" + t.Value + "]]")
 	case t.symbol("["):
 		e := p.fail(t, codeSingleBrackets)
 		name, end := p.tokens[p.next+1], p.tokens[min(p.next+2, len(p.tokens)-1)]
@@ -58,11 +58,11 @@ func (p *parser) notSegment(t Token) *Error {
 func (p *parser) namesProperty() bool {
 	after := p.tokens[p.next+1]
 	return after.symbol(".") || after.symbol(",") || after.symbol(")") || after.comparison() ||
-		after.keyword("IN", "NIN", "AS") || after.keyword("FROM") && !p.peek().keyword("AS", "BY", "TOP")
+		after.Kind == End && !p.peek().keyword("FROM", "AND", "OR") || after.keyword("IN", "NIN", "AS") || after.keyword("FROM") && !p.peek().keyword("AS", "BY", "TOP")
 }
 
 func (p *parser) reserved(t Token) *Error {
-	return p.fail(t, codeReserved, "word", t.Text).repair(t.Offset, t.span().end, "[["+t.Text+"]]")
+	return p.fail(t, codeReserved, "word", t.Text).replace("[[" + t.Text + "]]")
 }
 
 func (p *parser) call() (Expr, *Error) {
@@ -182,7 +182,7 @@ func (p *parser) notInArray(open Token, code Code) *Error {
 	case t.Kind == End:
 		return p.fail(open, codeUnclosedArray)
 	case code == codeArrayConstants && t.Kind == Name:
-		return p.fail(t, codeArrayUnquoted, "found", shorten(t.Text), "name", shorten(t.Text)).repair(t.Offset, t.span().end, quoted(t.Text))
+		return p.fail(t, codeArrayUnquoted, "found", shorten(t.Text), "name", shorten(t.Text)).replace(quoted(t.Text))
 	}
 	return p.fail(t, code, "found", found(t))
 }

@@ -123,7 +123,7 @@ func (p *parser) alias() (string, *Error) {
 	case t.Kind == Keyword && !(t.keyword("FROM") && p.tokens[p.next+1].Kind == Name):
 		return "", p.reserved(t)
 	case t.Kind == String && t.Value != "" && !strings.Contains(t.Value, "]]"):
-		return "", p.fail(t, codeQuotedName, "name", t.Value).repair(t.Offset, t.span().end, segment(t.Value))
+		return "", p.fail(t, codeQuotedName, "name", t.Value).replace(segment(t.Value))
 	}
 	return "", p.fail(t, codeExpectedAlias, "found", found(t))
 }
@@ -162,8 +162,7 @@ func (p *parser) selectFunction(name Token) *Error {
 	upper := strings.ToUpper(name.Text)
 	if _, known := functions[upper]; !known {
 		if near := closest(name.Text, "COUNT", "AVG", "SUM", "MIN", "MAX"); near != "" {
-			return p.fail(name, codeMisspeltFunction, "name", upper, "instead", near).
-				repair(name.Offset, name.span().end, near)
+			return p.fail(name, codeMisspeltFunction, "name", upper, "instead", near).replace(near)
 		}
 	}
 	return p.fail(name, codeSelectFunction, "name", upper)
@@ -188,7 +187,7 @@ func (p *parser) countArgument(name Token) *Error {
 
 func (p *parser) fromClause(q *Query) *Error {
 	if t := p.peek(); !p.take("FROM") {
-		return p.notFrom(t)
+		return p.notFrom(t, q.Star())
 	}
 	first := p.peek()
 	if first.Kind != Name {
@@ -212,12 +211,12 @@ func (p *parser) fromClause(q *Query) *Error {
 	}
 	if near := closest(name, string(Devices), string(Modules), string(Jobs)); near != "" {
 		return newError(p.text, where, codeMisspeltSource, "found", shorten(name), "instead", near).
-			repair(where.start, where.end, near)
+			replace(near)
 	}
 	return newError(p.text, where, codeUnknownSource, "found", shorten(name))
 }
 
-func (p *parser) notFrom(t Token) *Error {
+func (p *parser) notFrom(t Token, star bool) *Error {
 	switch {
 	case t.Kind == End:
 		end := len(strings.TrimRight(p.text[:t.Offset], " \t\r\n"))
@@ -232,6 +231,9 @@ func (p *parser) notFrom(t Token) *Error {
 		}
 	case t.Kind == Name && closest(t.Text, "FROM") != "":
 		return p.misspelt(t, "FROM")
+	}
+	if star {
+		return p.fail(t, codeStarFrom, "found", found(t))
 	}
 	return p.fail(t, codeExpectedFrom, "found", found(t))
 }

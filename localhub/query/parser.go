@@ -52,7 +52,7 @@ type parser struct {
 }
 
 // Parse reads a query and checks that it means something. The error is an
-// *Error with the first mistake in reading order.
+// *Error with the first mistake of grammar, or else of meaning.
 func Parse(text string) (*Query, error) {
 	q, err := parse(text, hubLimits)
 	if err != nil {
@@ -191,21 +191,22 @@ func (p *parser) comparison() (Expr, *Error) {
 	switch {
 	case t.keyword("IN", "NIN"):
 		p.next++
-		list, err := p.inList(t)
-		if err != nil {
-			return nil, err
-		}
-		return &In{X: x, List: list, Nin: t.Value == "NIN"}, nil
+		var list *Const
+		list, err = p.inList(t)
+		x = &In{X: x, List: list, Nin: t.Value == "NIN"}
 	case t.comparison():
 		p.next++
-		y, err := p.sum()
-		if err != nil {
-			return nil, err
-		}
-		if t := p.peek(); t.comparison() || t.keyword("IN", "NIN") {
-			return nil, p.fail(t, codeChained)
-		}
-		return &Binary{Operator(t.Value), x, y}, nil
+		var y Expr
+		y, err = p.sum()
+		x = &Binary{Operator(t.Value), x, y}
+	default:
+		return x, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if t := p.peek(); t.comparison() || t.keyword("IN", "NIN") {
+		return nil, p.fail(t, codeChained)
 	}
 	return x, nil
 }

@@ -17,7 +17,7 @@ func (p *parser) unexpected(t Token) *Error {
 	after := p.tokens[min(p.next+1, len(p.tokens)-1)]
 	switch {
 	case t.keyword("NOT") && after.keyword("IN"):
-		return newError(p.text, t.span().to(after.span()), codeNotIn).repair(t.Offset, after.span().end, "NIN")
+		return newError(p.text, t.span().to(after.span()), codeNotIn).replace("NIN")
 	case t.keyword("NOT") && after.Kind == Name && foreign[strings.ToUpper(after.Text)] != "":
 		return p.foreignWord(after)
 	case t.Kind == Name:
@@ -25,7 +25,10 @@ func (p *parser) unexpected(t Token) *Error {
 	case t.keyword("SELECT", "FROM", "WHERE", "GROUP"):
 		return p.fail(t, codeClauseOrder, "word", t.Value)
 	case t.symbol(")"):
-		return p.fail(t, codeExtraParen).repair(t.Offset, t.span().end, "")
+		return p.fail(t, codeExtraParen).replace("")
+	case t.Kind == String && before.Kind == String && t.Offset == before.span().end:
+		return newError(p.text, before.span().to(t.span()), codeDoubledQuote).
+			replace(quoted(before.Value + before.Text[:1] + t.Value))
 	case t.symbol("("), t.symbol("["), t.Kind == Escaped, t.Kind == String, t.Kind == Number,
 		t.keyword("NOT", "TRUE", "FALSE", "NULL", "UNDEFINED"):
 		return p.fail(t, codeExpectedOperator, "found", found(t))
@@ -82,7 +85,7 @@ func (p *parser) foreignWord(t Token) *Error {
 }
 
 func (p *parser) misspelt(t Token, instead string) *Error {
-	return p.fail(t, codeMisspelt, "found", t.Text, "instead", instead).repair(t.Offset, t.span().end, instead)
+	return p.fail(t, codeMisspelt, "found", t.Text, "instead", instead).replace(instead)
 }
 
 // found is what messages say of a token; the end of the query is "".

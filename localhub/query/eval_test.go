@@ -1,0 +1,125 @@
+package query
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// awkwardTwins are twins chosen for what goes wrong: numbers as text, arrays
+// and objects where values are expected, keyword and Unicode names, absent
+// and empty things.
+func awkwardTwins(t testing.TB) []Document {
+	t.Helper()
+	f, err := os.Open("testdata/twins.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	d.UseNumber()
+	var twins []Document
+	if err := d.Decode(&twins); err != nil {
+		t.Fatal(err)
+	}
+	return twins
+}
+
+// columns returns the row as a store would that keeps values, not documents.
+func columns(t testing.TB, q *Query, doc Document) Values {
+	t.Helper()
+	values := make(Values, len(q.AllPaths()))
+	for i, path := range q.AllPaths() {
+		var at any = map[string]any(doc)
+		found := true
+		for _, key := range path.Keys() {
+			object, _ := at.(map[string]any)
+			if at, found = object[key]; !found {
+				break
+			}
+		}
+		if !found {
+			continue
+		}
+		text, err := json.Marshal(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if values[i], err = FromJSON(string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return values
+}
+
+// answer runs a query over twins as a hub would: ids of whole twins in one
+// line, other rows as JSON, each on its own line.
+func answer(t *testing.T, q *Query, twins []Document, row func(Document) Row) string {
+	t.Helper()
+	groups := q.NewGroups()
+	var ids []string
+	var records []Record
+	candidates, narrowed := q.DeviceIDs()
+	for _, twin := range twins {
+		r := row(twin)
+		if !q.Match(r) {
+			continue
+		}
+		id := twin["deviceId"].(string)
+		if narrowed && !slices.Contains(candidates, id) {
+			t.Errorf("%s: %s matches and is no candidate", q, id)
+		}
+		ids = append(ids, id)
+		if q.Grouped() {
+			groups.Add(r)
+		} else if !q.Star() {
+			records = append(records, q.Project(r))
+		}
+	}
+	if q.Star() {
+		return strings.Join(firstRows(ids, q.Top), " ")
+	}
+	if q.Grouped() {
+		records = groups.Records()
+	}
+	var lines []string
+	for _, record := range firstRows(records, q.Top) {
+		line, err := record.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, string(line))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func firstRows[T any](rows []T, top int) []T {
+	if top > 0 && top < len(rows) {
+		return rows[:top]
+	}
+	return rows
+}
+
+func goldenRows(t *testing.T, file string, least int) {
+	twins := awkwardTwins(t)
+	golden(t, file, least, func(t *testing.T, text string) string {
+		q, err := Parse(text)
+		if err != nil {
+			return err.Error()
+		}
+		fromDocuments := answer(t, q, twins, func(d Document) Row { return d })
+		fromColumns := answer(t, q, twins, func(d Document) Row { return columns(t, q, d) })
+		if fromDocuments != fromColumns {
+			t.Errorf("%s\nover documents: %s\nover columns: %s", text, fromDocuments, fromColumns)
+		}
+		return fromDocuments
+	})
+}
+
+func TestRows(t *testing.T) { goldenRows(t, "testdata/rows.txt", 200) }
+
+// TestDocumentedExamples runs the queries of Microsoft's pages, samples and
+// tools. Those over modules and jobs are refused by name.
+func TestDocumentedExamples(t *testing.T) { goldenRows(t, "testdata/documented.txt", 25) }
