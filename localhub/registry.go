@@ -3,8 +3,14 @@ package localhub
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
 
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
 )
 
 // actor says who does something: a service by its policy, or a device.
@@ -36,43 +42,208 @@ type page struct {
 	Continuation string // "" on the last page
 }
 
-// registry holds identities and twins. See the package comment.
-type registry struct{}
+// registry holds identities and twins. One goroutine, the writer, applies all
+// writes: it takes what has queued up, commits it in one transaction, and only
+// then answers and notifies, in order. Reads see every answered write. Records
+// and the documents in them are never changed in place, so whoever gets one may
+// keep it and must not change it.
+type registry struct {
+	store   *store.Store
+	changes *feed.Feed[iothub.Change]
+	log     *slog.Logger
+	clock   func() time.Time
+	cache   *cache
 
-func (r *registry) createDevice(ctx context.Context, by actor, d iothub.Device) (iothub.Device, error) {
-	return d, nil
-}
-func (r *registry) updateDevice(ctx context.Context, by actor, d iothub.Device, ifMatch iothub.ETag) (iothub.Device, error) {
-	return d, nil
-}
-func (r *registry) deleteDevice(ctx context.Context, by actor, id string, ifMatch iothub.ETag) error {
-	return nil
-}
-func (r *registry) device(ctx context.Context, id string) (iothub.Device, error) {
-	return iothub.Device{}, nil
-}
-func (r *registry) devices(ctx context.Context, top int) ([]iothub.Device, error) { return nil, nil }
-func (r *registry) statistics(ctx context.Context) (iothub.RegistryStatistics, error) {
-	return iothub.RegistryStatistics{}, nil
-}
-func (r *registry) connected() int { return 0 }
+	queue  chan *op
+	closed chan struct{} // closed by close: nothing new is taken
+	done   chan struct{} // closed by the writer when it has stopped
+	once   sync.Once
 
-func (r *registry) twin(ctx context.Context, key twinKey) (*iothub.Twin, error) { return nil, nil }
-func (r *registry) updateTwin(ctx context.Context, by actor, key twinKey, p iothub.TwinPatch, ifMatch iothub.ETag) (*iothub.Twin, error) {
-	return nil, nil
-}
-func (r *registry) replaceTwin(ctx context.Context, by actor, key twinKey, p iothub.TwinPatch, ifMatch iothub.ETag) (*iothub.Twin, error) {
-	return nil, nil
-}
-func (r *registry) query(ctx context.Context, text, continuation string, pageSize int) (page, error) {
-	return page{}, nil
+	mu       sync.Mutex
+	presence map[twinKey]*presence
+	online   int // entries with a session
 }
 
-func (r *registry) connect(ctx context.Context, key twinKey, modelID string, s session) error {
-	return nil
+const (
+	// queueLength is how many writes may wait; who comes then waits to queue.
+	queueLength = 4096
+	// batchLength bounds one transaction, and with it the wait for its answers.
+	batchLength = 512
+	// Times of activity are written flushLength at a time.
+	flushInterval = time.Second
+	flushLength   = 1000
+)
+
+// errClosed means that the hub is stopping.
+var errClosed = iothub.ErrServiceUnavailable.With("the hub is stopping")
+
+func newRegistry(ctx context.Context, s *store.Store, changes *feed.Feed[iothub.Change], log *slog.Logger, clock func() time.Time) (*registry, error) {
+	r := &registry{
+		store: s, changes: changes, log: log, clock: clock, cache: newCache(cacheBytes),
+		queue: make(chan *op, queueLength), closed: make(chan struct{}), done: make(chan struct{}),
+		presence: map[twinKey]*presence{},
+	}
+	if err := r.loadPresence(ctx); err != nil {
+		return nil, err
+	}
+	go r.run()
+	return r, nil
 }
-func (r *registry) disconnect(key twinKey, s session) {}
-func (r *registry) patchReported(key twinKey, s session, rid string, patch []byte, base *int64) {
+
+// close lets the writer finish what is queued, ends every session and waits.
+func (r *registry) close() {
+	r.once.Do(func() { close(r.closed) })
+	<-r.done
 }
-func (r *registry) readTwin(key twinKey, s session, rid string)            {}
-func (r *registry) telemetry(key twinKey, topicBag string, payload []byte) {}
+
+// now has the resolution in which times are stored and shown.
+func (r *registry) now() time.Time { return r.clock().UTC().Truncate(100 * time.Nanosecond) }
+
+// op is one operation in the writer's queue.
+type op struct {
+	ctx context.Context // nil: cannot be given up
+	// apply checks the operation and records its writes in the batch. When it
+	// returns an error it has recorded nothing.
+	apply func(*batch) error
+	// answer is called after the commit, in the order of operations, with the
+	// error of apply or of the commit.
+	answer func(error)
+
+	err error
+}
+
+// do runs an operation through the writer and waits for its answer.
+func (r *registry) do(ctx context.Context, apply func(*batch) error) error {
+	answered := make(chan error, 1)
+	o := &op{ctx: ctx, apply: apply, answer: func(err error) { answered <- err }}
+	if err := r.enqueue(ctx, o); err != nil {
+		return err
+	}
+	// No giving up here: an operation that has begun is answered with what
+	// became of it.
+	select {
+	case err := <-answered:
+		return err
+	case <-r.done:
+		select {
+		case err := <-answered:
+			return err
+		default:
+			return errClosed
+		}
+	}
+}
+
+func (r *registry) enqueue(ctx context.Context, o *op) error {
+	select {
+	case <-r.closed:
+		return errClosed
+	default:
+	}
+	select {
+	case r.queue <- o:
+		return nil
+	case <-r.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run is the writer.
+func (r *registry) run() {
+	defer close(r.done)
+	flush := time.NewTicker(flushInterval)
+	defer flush.Stop()
+	for {
+		select {
+		case o := <-r.queue:
+			r.process(r.drain(o))
+		case <-flush.C:
+			r.flushActivity()
+		case <-r.closed:
+			r.finish()
+			return
+		}
+	}
+}
+
+// drain takes what has queued up behind the first operation.
+func (r *registry) drain(first *op) []*op {
+	ops := []*op{first}
+	for len(ops) < batchLength {
+		select {
+		case o := <-r.queue:
+			ops = append(ops, o)
+		default:
+			return ops
+		}
+	}
+	return ops
+}
+
+func (r *registry) finish() {
+	for {
+		select {
+		case o := <-r.queue:
+			r.process(r.drain(o))
+			continue
+		default:
+		}
+		break
+	}
+	r.endAll("the hub is stopping")
+	for r.flushActivity() {
+	}
+}
+
+// process applies operations in memory, commits what they wrote together, and
+// then answers each in turn.
+func (r *registry) process(ops []*op) {
+	b := newBatch(r)
+	for _, o := range ops {
+		if o.err = o.given(); o.err == nil {
+			o.err = o.apply(b)
+		}
+		b.effects = append(b.effects, func() { o.answer(o.err) })
+	}
+	if err := b.commit(); err != nil {
+		r.log.Error("a commit failed", "error", err, "operations", len(ops))
+		for _, o := range ops {
+			o.answer(err)
+		}
+		return
+	}
+	for _, effect := range b.effects {
+		effect()
+	}
+}
+
+// given returns an error when nobody waits for the operation any more.
+func (o *op) given() error {
+	if o.ctx == nil {
+		return nil
+	}
+	return o.ctx.Err()
+}
+
+// record returns the committed state of a device or module.
+func (r *registry) record(ctx context.Context, key twinKey) (*store.Record, error) {
+	if rec := r.cache.get(key); rec != nil {
+		return rec, nil
+	}
+	rec, err := r.store.Record(ctx, key.DeviceID, key.ModuleID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, notFound(key)
+	}
+	return rec, err
+}
+
+// notFound is what the service answers; for a module's twin too it says
+// DeviceNotFound (measured).
+func notFound(key twinKey) error {
+	if key.ModuleID != "" {
+		return iothub.ErrDeviceNotFound.With("there is no module %s on a device %s", key.ModuleID, key.DeviceID)
+	}
+	return iothub.ErrDeviceNotFound.With("there is no device %s", key.DeviceID)
+}

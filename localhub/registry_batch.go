@@ -1,0 +1,119 @@
+package localhub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
+// batch is what one transaction will write, and what follows from it once it
+// is on the disk. Operations see the writes of those before them; several
+// writes of one twin become one.
+type batch struct {
+	r       *registry
+	at      time.Time
+	order   []twinKey
+	pending map[twinKey]*pending
+	deleted []int64
+	effects []func()
+}
+
+// pending is a record that the batch changes.
+type pending struct {
+	record         *store.Record // nil when deleted
+	identity, twin bool          // what changed
+}
+
+func newBatch(r *registry) *batch {
+	return &batch{r: r, at: r.now(), pending: map[twinKey]*pending{}}
+}
+
+// record returns a record as the operations before left it.
+func (b *batch) record(key twinKey) (*store.Record, error) {
+	if p := b.pending[key]; p != nil {
+		if p.record == nil {
+			return nil, notFound(key)
+		}
+		return p.record, nil
+	}
+	// The writer's own reads are never given up: others wait in the batch.
+	rec, err := b.r.record(context.Background(), key)
+	if err == nil {
+		b.r.cache.put(key, rec)
+	}
+	return rec, err
+}
+
+func (b *batch) touch(key twinKey) *pending {
+	p := b.pending[key]
+	if p == nil {
+		p = &pending{}
+		b.pending[key] = p
+		b.order = append(b.order, key)
+	}
+	return p
+}
+
+// create adds a record whose key nobody has.
+func (b *batch) create(rec *store.Record) {
+	*b.touch(keyOf(rec)) = pending{record: rec}
+}
+
+// putTwin stores a record whose twin changed; putIdentity one whose identity
+// did.
+func (b *batch) putTwin(rec *store.Record) {
+	p := b.touch(keyOf(rec))
+	p.record, p.twin = rec, true
+}
+
+func (b *batch) putIdentity(rec *store.Record) {
+	p := b.touch(keyOf(rec))
+	p.record, p.identity = rec, true
+}
+
+func (b *batch) delete(rec *store.Record) {
+	if rec.Key != 0 {
+		b.deleted = append(b.deleted, rec.Key)
+	}
+	*b.touch(keyOf(rec)) = pending{}
+}
+
+// after runs f once everything is on the disk.
+func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
+
+// commit writes and then lets readers see what was written.
+func (b *batch) commit() error {
+	w := store.Batch{Delete: b.deleted}
+	for _, key := range b.order {
+		switch p := b.pending[key]; {
+		case p.record == nil:
+		case p.record.Key == 0:
+			w.Insert = append(w.Insert, p.record)
+		default:
+			if p.identity {
+				w.Identities = append(w.Identities, p.record)
+			}
+			if p.twin {
+				w.Twins = append(w.Twins, p.record)
+			}
+		}
+	}
+	if w.Empty() {
+		return nil
+	}
+	if err := b.r.store.Commit(&w); err != nil {
+		return err
+	}
+	for _, key := range b.order {
+		b.r.cache.put(key, b.pending[key].record)
+	}
+	return nil
+}
+
+func keyOf(rec *store.Record) twinKey { return twinKey{rec.DeviceID, rec.ModuleID} }
+
+// isNotFound tells a missing record from a store that cannot be read.
+func isNotFound(err error) bool { return errors.Is(err, iothub.ErrDeviceNotFound) }

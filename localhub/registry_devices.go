@@ -1,0 +1,224 @@
+package localhub
+
+import (
+	"context"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"unicode/utf8"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
+const (
+	maxStatusReason = 128
+	// maxListed is how many identities a list holds at most; whoever wants more
+	// queries.
+	maxListed = 1000
+)
+
+// createDevice registers a device with a fresh twin.
+func (r *registry) createDevice(ctx context.Context, by actor, d iothub.Device) (iothub.Device, error) {
+	wanted, err := identityOf(d)
+	if err != nil {
+		return iothub.Device{}, err
+	}
+	key := twinKey{DeviceID: d.DeviceID}
+	rec := &store.Record{Identity: wanted}
+	err = r.do(ctx, func(b *batch) error {
+		switch _, err := b.record(key); {
+		case err == nil:
+			return iothub.ErrDeviceAlreadyExists.With("a device %s is already registered", d.DeviceID)
+		case !isNotFound(err):
+			return err
+		}
+		rec.Generation = newGeneration(b)
+		// Random, so that a device made anew has another etag than the one
+		// before it.
+		rec.IdentityETag = 100_000_000 + rand.Uint64N(900_000_000)
+		rec.Twin = store.Twin{TwinETag: 1, Tags: iothub.Document{},
+			Desired: iothub.NewSection(b.at), Reported: iothub.NewSection(b.at)}
+		b.create(rec)
+		b.after(func() { r.announceIdentity(b, by, iothub.OperationCreate, rec) })
+		return nil
+	})
+	if err != nil {
+		return iothub.Device{}, err
+	}
+	return r.showDevice(rec), nil
+}
+
+// newGeneration tells apart devices that had the same id one after the other:
+// the time in ticks of 100 ns since the year 1, as the service's look.
+func newGeneration(b *batch) string {
+	const unixEpoch = 621_355_968_000_000_000
+	return strconv.FormatInt(b.at.UnixNano()/100+unixEpoch, 10)
+}
+
+// updateDevice replaces an identity whole: what d leaves out goes back to its
+// default, and keys it leaves out are made anew. ifMatch is what makes it an
+// update; the caller sends a PUT without one to createDevice.
+func (r *registry) updateDevice(ctx context.Context, by actor, d iothub.Device, ifMatch iothub.ETag) (iothub.Device, error) {
+	wanted, err := identityOf(d)
+	if err != nil {
+		return iothub.Device{}, err
+	}
+	var next store.Record
+	err = r.do(ctx, func(b *batch) error {
+		old, err := b.record(twinKey{DeviceID: d.DeviceID})
+		if err != nil {
+			return err
+		}
+		if err := checkETag(ifMatch, iothub.DeviceETag(old.IdentityETag)); err != nil {
+			return err
+		}
+		next = *old
+		next.Identity = wanted
+		next.Generation, next.IdentityETag, next.StatusUpdated = old.Generation, old.IdentityETag+1, old.StatusUpdated
+		if next.Status != old.Status {
+			next.StatusUpdated = b.at
+		}
+		b.putIdentity(&next)
+		b.after(func() { r.identityChanged(b, by, &next) })
+		return nil
+	})
+	if err != nil {
+		return iothub.Device{}, err
+	}
+	return r.showDevice(&next), nil
+}
+
+func (r *registry) identityChanged(b *batch, by actor, rec *store.Record) {
+	r.announceIdentity(b, by, iothub.OperationUpdate, rec)
+	if rec.Status == iothub.StatusDisabled {
+		r.drop(keyOf(rec), "the device was disabled")
+	}
+}
+
+// deleteDevice removes a device with its twin. Without ifMatch it refuses, as
+// the service does.
+func (r *registry) deleteDevice(ctx context.Context, by actor, id string, ifMatch iothub.ETag) error {
+	key := twinKey{DeviceID: id}
+	return r.do(ctx, func(b *batch) error {
+		old, err := b.record(key)
+		if err != nil {
+			return err
+		}
+		if ifMatch == "" {
+			return iothub.ErrPreconditionFailed.With("deleting needs If-Match: the etag of the identity, or *")
+		}
+		if err := checkETag(ifMatch, iothub.DeviceETag(old.IdentityETag)); err != nil {
+			return err
+		}
+		b.delete(old)
+		b.after(func() {
+			r.forget(key, "the device was deleted")
+			r.announceIdentity(b, by, iothub.OperationDelete, old)
+		})
+		return nil
+	})
+}
+
+// device returns an identity, its keys included.
+func (r *registry) device(ctx context.Context, id string) (iothub.Device, error) {
+	rec, err := r.record(ctx, twinKey{DeviceID: id})
+	if err != nil {
+		return iothub.Device{}, err
+	}
+	return r.showDevice(rec), nil
+}
+
+// devices returns the first identities in the order of registration: top of
+// them if it is from 1 to 1000, otherwise 1000, as the service does.
+func (r *registry) devices(ctx context.Context, top int) ([]iothub.Device, error) {
+	if top < 1 || top > maxListed {
+		top = maxListed
+	}
+	rows, err := r.store.Identities(ctx, top)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]iothub.Device, len(rows))
+	for i, row := range rows {
+		out[i] = r.showDevice(&store.Record{Identity: row.Identity})
+	}
+	return out, nil
+}
+
+// statistics counts the devices.
+func (r *registry) statistics(ctx context.Context) (iothub.RegistryStatistics, error) {
+	total, enabled, err := r.store.Count(ctx)
+	return iothub.RegistryStatistics{Total: total, Enabled: enabled, Disabled: total - enabled}, err
+}
+
+func (r *registry) showDevice(rec *store.Record) iothub.Device {
+	seen := r.seen(keyOf(rec))
+	return iothub.Device{
+		DeviceID: rec.DeviceID, GenerationID: rec.Generation, ETag: iothub.DeviceETag(rec.IdentityETag),
+		ConnectionState: seen.state(), ConnectionStateUpdatedTime: iothub.Time{Time: seen.connectionUpdated},
+		Status: rec.Status, StatusReason: rec.StatusReason, StatusUpdatedTime: iothub.Time{Time: rec.StatusUpdated},
+		LastActivityTime: iothub.Time{Time: seen.lastActivity}, Authentication: rec.Authentication,
+		Capabilities: iothub.Capabilities{IoTEdge: rec.IoTEdge}, DeviceScope: rec.DeviceScope, ParentScopes: rec.ParentScopes,
+	}
+}
+
+func checkETag(ifMatch, current iothub.ETag) error {
+	if !ifMatch.Matches(current) {
+		return iothub.ErrPreconditionFailed.With("the etag is %s by now, not %s", current, ifMatch)
+	}
+	return nil
+}
+
+// identityOf reads what a request may set of an identity and fills in defaults.
+func identityOf(d iothub.Device) (store.Identity, error) {
+	if err := iothub.CheckDeviceID(d.DeviceID); err != nil {
+		return store.Identity{}, iothub.ErrArgumentInvalid.With("%v", err)
+	}
+	status := d.Status
+	if status == "" {
+		status = iothub.StatusEnabled
+	}
+	if status != iothub.StatusEnabled && status != iothub.StatusDisabled {
+		return store.Identity{}, iothub.ErrArgumentInvalid.With("status is %q; it must be enabled or disabled", d.Status)
+	}
+	if utf8.RuneCountInString(d.StatusReason) > maxStatusReason {
+		return store.Identity{}, iothub.ErrArgumentInvalid.With("statusReason is longer than %d characters", maxStatusReason)
+	}
+	authentication, err := authenticationOf(d.Authentication)
+	return store.Identity{
+		DeviceID: d.DeviceID, Status: status, StatusReason: d.StatusReason, Authentication: authentication,
+		IoTEdge: d.Capabilities.IoTEdge, DeviceScope: d.DeviceScope, ParentScopes: d.ParentScopes,
+	}, err
+}
+
+// authenticationOf completes the authentication of a device. X.509 identities
+// are stored and shown as given.
+func authenticationOf(a iothub.Authentication) (iothub.Authentication, error) {
+	thumbprints := []*string{a.X509Thumbprint.Primary, a.X509Thumbprint.Secondary}
+	if a.Type == "" {
+		// Choice: a thumbprint without a type means selfSigned.
+		a.Type = "sas"
+		if thumbprints[0] != nil || thumbprints[1] != nil {
+			a.Type = "selfSigned"
+		}
+	}
+	switch a.Type {
+	case "sas":
+		keys, err := completeKeys(a.SymmetricKey)
+		return iothub.Authentication{SymmetricKey: keys, Type: a.Type}, err
+	case "selfSigned":
+		for _, t := range thumbprints {
+			if t != nil && !thumbprint.MatchString(*t) {
+				return a, iothub.ErrArgumentInvalid.With("a thumbprint must be hexadecimal digits without separators")
+			}
+		}
+		return a, nil
+	case "certificateAuthority":
+		return a, nil
+	}
+	return a, iothub.ErrArgumentInvalid.With("authentication type is %q; for a device it must be sas, selfSigned or certificateAuthority", a.Type)
+}
+
+// thumbprint is SHA-1 or SHA-256 in hexadecimal digits of either case.
+var thumbprint = regexp.MustCompile(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)

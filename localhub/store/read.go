@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// ErrNotFound means that there is no such identity.
+var ErrNotFound = errors.New("no such identity")
+
+const (
+	identityColumns = `i.id, i.device_id, i.module_id, i.generation, i.etag, i.status, i.status_reason,
+		i.status_updated, i.authentication, i.iot_edge, i.device_scope, i.parent_scopes`
+	twinColumns = `t.etag, t.model_id, t.tags, t.desired, t.desired_metadata, t.desired_version,
+		t.reported, t.reported_metadata, t.reported_version`
+	selectRow = `SELECT ` + identityColumns + `, ` + twinColumns + ` FROM identities i JOIN twins t USING (id) `
+)
+
+// Record reads a device or module; ErrNotFound when there is none.
+func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (*Record, error) {
+	rows, err := s.rows(ctx, s.readers, selectRow+`WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrNotFound
+	}
+	return rows[0].Record()
+}
+
+// Identities returns the first devices in the order in which they were made.
+func (s *Store) Identities(ctx context.Context, limit int) ([]*Row, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+identityColumns+` FROM identities i WHERE module_id = '' ORDER BY id LIMIT ?`, limit)
+	if err != nil {
+		return nil, s.fail("list identities", err)
+	}
+	defer rows.Close()
+	var out []*Row
+	for rows.Next() {
+		r := &Row{}
+		if err := scanRow(rows, r, identityFields(r)); err != nil {
+			return nil, s.fail("list identities", err)
+		}
+		out = append(out, r)
+	}
+	return out, s.fail("list identities", rows.Err())
+}
+
+// Count counts the devices, and those of them that are enabled.
+func (s *Store) Count(ctx context.Context) (total, enabled int, err error) {
+	err = s.readers.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE status = 'enabled')
+		FROM identities WHERE module_id = ''`).Scan(&total, &enabled)
+	return total, enabled, s.fail("count identities", err)
+}
+
+// ActivityOf calls f for each device or module that was ever heard of.
+func (s *Store) ActivityOf(ctx context.Context, f func(Activity)) error {
+	rows, err := s.readers.QueryContext(ctx, `SELECT i.device_id, i.module_id, a.last_activity, a.connection_updated
+		FROM activity a JOIN identities i USING (id)`)
+	if err != nil {
+		return s.fail("read activity", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a Activity
+		if err := rows.Scan(&a.DeviceID, &a.ModuleID, timeInto{&a.LastActivity}, timeInto{&a.ConnectionUpdated}); err != nil {
+			return s.fail("read activity", err)
+		}
+		f(a)
+	}
+	return s.fail("read activity", rows.Err())
+}
+
+// querier is *sql.DB or *sql.Tx.
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+func (s *Store) rows(ctx context.Context, q querier, text string, args ...any) ([]*Row, error) {
+	rows, err := q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, s.fail("read twins", err)
+	}
+	defer rows.Close()
+	var out []*Row
+	for rows.Next() {
+		r := &Row{}
+		if err := scanRow(rows, r, append(identityFields(r), twinFields(r)...)); err != nil {
+			return nil, s.fail("read twins", err)
+		}
+		out = append(out, r)
+	}
+	return out, s.fail("read twins", rows.Err())
+}
+
+func identityFields(r *Row) []any {
+	return []any{&r.Key, &r.DeviceID, &r.ModuleID, &r.Generation, &r.IdentityETag, &r.Status, &r.StatusReason,
+		timeInto{&r.StatusUpdated}, jsonInto{&r.Authentication}, &r.IoTEdge, &r.DeviceScope, jsonInto{&r.ParentScopes}}
+}
+
+func twinFields(r *Row) []any {
+	return []any{&r.TwinETag, &r.ModelID, &r.Tags, &r.Desired.Value, &r.Desired.Metadata, &r.Desired.Version,
+		&r.Reported.Value, &r.Reported.Metadata, &r.Reported.Version}
+}
+
+func scanRow(rows *sql.Rows, r *Row, fields []any) error {
+	if err := rows.Scan(fields...); err != nil {
+		return err
+	}
+	if len(r.ParentScopes) == 0 {
+		r.ParentScopes = nil
+	}
+	return nil
+}
+
+// Policy is a shared access policy.
+type Policy struct{ Name, Primary, Secondary, Rights string }
+
+// Policies returns the shared access policies by name.
+func (s *Store) Policies(ctx context.Context) ([]Policy, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT name, primary_key, secondary_key, rights FROM policies ORDER BY name`)
+	if err != nil {
+		return nil, s.fail("read policies", err)
+	}
+	defer rows.Close()
+	var out []Policy
+	for rows.Next() {
+		var p Policy
+		if err := rows.Scan(&p.Name, &p.Primary, &p.Secondary, &p.Rights); err != nil {
+			return nil, s.fail("read policies", err)
+		}
+		out = append(out, p)
+	}
+	return out, s.fail("read policies", rows.Err())
+}
+
+// AddPolicies stores policies whose names are not taken yet.
+func (s *Store) AddPolicies(ctx context.Context, policies []Policy) error {
+	return s.fail("store policies", s.transaction(ctx, func() error {
+		for _, p := range policies {
+			if _, err := s.writer.ExecContext(ctx, `INSERT INTO policies (name, primary_key, secondary_key, rights)
+				VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Name, p.Primary, p.Secondary, p.Rights); err != nil {
+				return fmt.Errorf("policy %s: %w", p.Name, err)
+			}
+		}
+		return nil
+	}))
+}
+
+// timeInto and jsonInto read a column of text into what it stands for.
+type (
+	timeInto struct {
+		to interface{ UnmarshalText([]byte) error }
+	}
+	jsonInto struct{ to any }
+)
+
+// Scan implements sql.Scanner.
+func (t timeInto) Scan(v any) error {
+	s, _ := v.(string)
+	if s == "" {
+		return nil
+	}
+	return t.to.UnmarshalText([]byte(s))
+}
+
+// Scan implements sql.Scanner.
+func (j jsonInto) Scan(v any) error {
+	s, _ := v.(string)
+	return json.Unmarshal([]byte(s), j.to)
+}

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"twinboard/hubclient/iothub"
+)
+
+// Scan says which records to look at and what of them.
+type Scan struct {
+	After   int64      // begin behind this row
+	Modules bool       // modules instead of devices
+	Only    []string   // only these device ids; nil means all
+	Paths   [][]string // members to read, by keys from the root of the twin
+	// Visit is called in the order of rows until it returns false.
+	Visit func(Found) bool
+}
+
+// Found is a record and the values of the paths as JSON texts, "" where the
+// twin has none. connectionState and lastActivityTime are not in the file: they
+// are always "".
+type Found struct {
+	Key                int64
+	DeviceID, ModuleID string
+	Values             []string // valid during the call only
+}
+
+// View is the file as it was at one moment.
+type View struct {
+	store *Store
+	q     querier
+}
+
+// View calls f with the file as it is now: f sees every commit that returned
+// before, and none that comes later.
+func (s *Store) View(ctx context.Context, f func(*View) error) error {
+	tx, err := s.readers.BeginTx(ctx, nil)
+	if err != nil {
+		return s.fail("begin reading", err)
+	}
+	defer tx.Rollback() // it has written nothing
+	return f(&View{s, tx})
+}
+
+// Rows reads whole records by key, in the order of rows.
+func (v *View) Rows(ctx context.Context, keys []int64) ([]*Row, error) {
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	return v.store.rows(ctx, v.q, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, string(list))
+}
+
+// Scan looks at records in the order of rows.
+func (v *View) Scan(ctx context.Context, scan Scan) error {
+	columns := make([]column, len(scan.Paths))
+	for i, p := range scan.Paths {
+		columns[i] = columnOf(p)
+	}
+	text, args := scan.statement(columns)
+	rows, err := v.q.QueryContext(ctx, text, args...)
+	if err != nil {
+		return v.store.fail("scan", err)
+	}
+	defer rows.Close()
+	var found Found
+	raw := make([]any, len(columns))
+	fields := []any{&found.Key, &found.DeviceID, &found.ModuleID}
+	for i := range raw {
+		fields = append(fields, &raw[i])
+	}
+	found.Values = make([]string, len(columns))
+	for rows.Next() {
+		if err := rows.Scan(fields...); err != nil {
+			return v.store.fail("scan", err)
+		}
+		for i, c := range columns {
+			found.Values[i] = c.text(raw[i])
+		}
+		if !scan.Visit(found) {
+			break
+		}
+	}
+	return v.store.fail("scan", rows.Err())
+}
+
+func (scan *Scan) statement(columns []column) (string, []any) {
+	var b strings.Builder
+	var args []any
+	b.WriteString("SELECT i.id, i.device_id, i.module_id")
+	twins := false
+	for _, c := range columns {
+		b.WriteString(", " + c.sql)
+		args = append(args, c.args...)
+		twins = twins || strings.Contains(c.sql, "t.")
+	}
+	b.WriteString(" FROM ")
+	if scan.Only != nil {
+		// CROSS JOIN keeps the order: from the few ids to their rows.
+		list, _ := json.Marshal(scan.Only)
+		b.WriteString("json_each(?) AS wanted CROSS JOIN ")
+		args = append(args, string(list))
+	}
+	b.WriteString("identities i")
+	if twins {
+		b.WriteString(" CROSS JOIN twins t USING (id)")
+	}
+	b.WriteString(" WHERE i.id > ? AND i.module_id ")
+	b.WriteString(map[bool]string{true: "<> ''", false: "= ''"}[scan.Modules])
+	args = append(args, scan.After)
+	if scan.Only != nil {
+		b.WriteString(" AND i.device_id = wanted.value")
+	}
+	b.WriteString(" ORDER BY i.id")
+	return b.String(), args
+}
+
+// column is how a path is read: an SQL expression whose value is a JSON text or
+// NULL, or a number that convert turns into one.
+type column struct {
+	sql     string
+	args    []any
+	convert func(int64) string
+	walk    iothub.Path // what is left to follow in the text that sql yields
+}
+
+func (c column) text(v any) string {
+	switch v := v.(type) {
+	case string:
+		if c.walk != nil {
+			return walk(v, c.walk)
+		}
+		return v
+	case int64:
+		if c.convert != nil {
+			return c.convert(v)
+		}
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+func walk(text string, path iothub.Path) string {
+	doc, err := iothub.ParseDocument([]byte(text))
+	if err != nil {
+		return ""
+	}
+	v, ok := doc.Get(path)
+	if !ok {
+		return ""
+	}
+	return string(appendValue(nil, v))
+}
+
+// columnOf finds the column of a path. What it yields is what the twin shows
+// at that place when it is printed.
+func columnOf(path []string) column {
+	for _, key := range path {
+		if strings.Contains(key, ".") {
+			return column{sql: "NULL"} // no name in a twin contains a dot
+		}
+	}
+	if c, ok := fixed[strings.Join(path, ".")]; ok {
+		return c
+	}
+	switch {
+	case path[0] == "tags":
+		return extract("t.tags", path[1:])
+	case path[0] == "x509Thumbprint":
+		return extract("i.authentication", path)
+	case path[0] == "properties" && len(path) > 2 && (path[1] == "desired" || path[1] == "reported"):
+		if path[2] == "$metadata" {
+			return extract("t."+path[1]+"_metadata", path[3:])
+		}
+		return extract("t."+path[1], path[2:])
+	}
+	return column{sql: "NULL"}
+}
+
+// fixed holds the paths that are not found inside a document.
+var fixed = map[string]column{
+	"deviceId":     {sql: "json_quote(i.device_id)"},
+	"moduleId":     {sql: text("i.module_id")},
+	"etag":         {sql: "t.etag", convert: func(n int64) string { return quote(iothub.TwinETag(uint64(n))) }},
+	"deviceEtag":   {sql: "i.etag", convert: func(n int64) string { return quote(iothub.DeviceETag(uint64(n))) }},
+	"version":      {sql: "t.etag + t.reported_version"},
+	"status":       {sql: "json_quote(i.status)"},
+	"statusReason": {sql: text("i.status_reason")},
+	"statusUpdateTime": {sql: "iif(i.status_updated = '', ?, json_quote(i.status_updated))",
+		args: []any{quote(iothub.Time{})}},
+	"cloudToDeviceMessageCount":    {sql: "0"},
+	"authenticationType":           {sql: "i.authentication -> '$.type'"},
+	"modelId":                      {sql: "json_quote(t.model_id)"},
+	"capabilities":                 {sql: "json_object('iotEdge', json(iif(i.iot_edge, 'true', 'false')))"},
+	"capabilities.iotEdge":         {sql: "iif(i.iot_edge, 'true', 'false')"},
+	"deviceScope":                  {sql: text("i.device_scope")},
+	"parentScopes":                 {sql: "nullif(i.parent_scopes, '[]')"},
+	"tags":                         {sql: "nullif(t.tags, '{}')"},
+	"properties":                   {sql: "json_object('desired', " + section("desired") + ", 'reported', " + section("reported") + ")"},
+	"properties.desired":           {sql: section("desired")},
+	"properties.reported":          {sql: section("reported")},
+	"properties.desired.$version":  {sql: "t.desired_version"},
+	"properties.reported.$version": {sql: "t.reported_version"},
+}
+
+// text is a column that a twin leaves out when it is empty.
+func text(column string) string { return "iif(" + column + " = '', NULL, json_quote(" + column + "))" }
+
+func section(name string) string {
+	return "json_set(t." + name + `, '$."$metadata"', json(t.` + name + `_metadata), '$."$version"', t.` + name + "_version)"
+}
+
+func quote(v any) string {
+	b, _ := json.Marshal(v) // a text or a time: never fails
+	return string(b)
+}
+
+// extract reads a place inside a document. SQLite's path language has no
+// spelling for names with a quotation mark or backslash; those are followed
+// here.
+func extract(document string, path []string) column {
+	if len(path) == 0 {
+		return column{sql: document}
+	}
+	for _, key := range path {
+		if strings.ContainsAny(key, `"\`) {
+			return column{sql: document, walk: path}
+		}
+	}
+	return column{sql: document + " -> ?", args: []any{`$."` + strings.Join(path, `"."`) + `"`}}
+}
