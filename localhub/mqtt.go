@@ -2,11 +2,221 @@ package localhub
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
 	"net"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"twinboard/hubclient/iothub"
 )
 
-type mqttServer struct{}
+const (
+	// connectTimeout is how long a connection may take for TLS and CONNECT.
+	connectTimeout = 30 * time.Second
+	// maxPacket fits the largest message and the longest topic.
+	maxPacket = iothub.MaxTelemetryBytes + 64*1024
+	// socketBuffer bounds what the system holds for a device that does not read.
+	socketBuffer = 64 * 1024
+	// acceptPause is the wait after a failed accept, for example when the
+	// process has no file descriptors left.
+	acceptPause = 100 * time.Millisecond
+)
 
-func newMQTTServer(h *Hub) (*mqttServer, error)       { return &mqttServer{}, nil }
-func (s *mqttServer) start(ln net.Listener) error     { return nil }
-func (s *mqttServer) close(ctx context.Context) error { return nil }
+// mqttServer is the device side: MQTT packets to registry and back. mochi
+// reads, writes and acknowledges packets; its topics, retained messages and
+// sessions are not used, because IoT Hub is no general broker: what a device
+// publishes goes to the registry, and what it receives is written to its own
+// connection.
+type mqttServer struct {
+	hub    *Hub
+	broker *mqtt.Server
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[*deviceConn]struct{}
+	kept     map[twinKey]*subscriptions // of clients that asked for it with CleanSession 0
+	closed   bool
+	done     chan struct{}
+	serving  sync.WaitGroup
+	number   uint64 // connections so far
+}
+
+func newMQTTServer(h *Hub) (*mqttServer, error) {
+	capabilities := mqtt.NewDefaultServerCapabilities()
+	capabilities.MinimumProtocolVersion = 4
+	capabilities.MaximumQos = 1
+	capabilities.MaximumPacketSize = maxPacket
+	capabilities.MaximumClientWritesPending = 1 // unused: ours stands before it
+	capabilities.TopicAliasMaximum = 0
+	capabilities.RetainAvailable = 0
+	s := &mqttServer{
+		hub: h,
+		// Its own log would show packets with passwords in them.
+		broker: mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)}),
+		conns:  map[*deviceConn]struct{}{},
+		kept:   map[twinKey]*subscriptions{},
+		done:   make(chan struct{}),
+	}
+	return s, s.broker.AddHook(&mqttHook{server: s}, nil)
+}
+
+// start accepts devices on a plain TCP listener until close.
+func (s *mqttServer) start(ln net.Listener) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	s.listener = ln
+	s.serving.Add(1)
+	go s.accept(ln, s.hub.serverTLS())
+	return nil
+}
+
+func (s *mqttServer) accept(ln net.Listener, config *tls.Config) {
+	defer s.serving.Done()
+	for {
+		raw, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.hub.log.Error("device connection not accepted", "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-s.done:
+			}
+			continue
+		}
+		if tcp, ok := raw.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(socketBuffer) // a hint: without it the system's default holds
+		}
+		go s.serve(tls.Server(raw, config), raw)
+	}
+}
+
+// serve runs one device connection until it ends. raw is what lies under TLS
+// and WebSocket.
+func (s *mqttServer) serve(conn, raw net.Conn) {
+	c := &deviceConn{Conn: conn, raw: raw}
+	if !s.enter(c) {
+		_ = raw.Close()
+		return
+	}
+	defer s.leave(c)
+	_ = c.SetReadDeadline(time.Now().Add(connectTimeout))
+	err := s.broker.EstablishConnection("devices", c)
+	if c.session == nil {
+		s.hub.log.Debug("device connection ended before CONNECT", "remote", raw.RemoteAddr().String(), "error", err)
+		return
+	}
+	c.session.leave(err)
+}
+
+func (s *mqttServer) enter(c *deviceConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.serving.Add(1)
+	return true
+}
+
+func (s *mqttServer) leave(c *deviceConn) {
+	_ = c.Close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.serving.Done()
+}
+
+// close ends every connection and waits, within ctx, until the last has gone.
+func (s *mqttServer) close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	if first {
+		close(s.done)
+		if s.listener != nil {
+			_ = s.listener.Close()
+		}
+	}
+	for c := range s.conns {
+		_ = c.raw.Close()
+	}
+	s.mu.Unlock()
+	gone := make(chan error, 1)
+	go func() {
+		s.serving.Wait()
+		if first {
+			gone <- s.broker.Close()
+		}
+		close(gone)
+	}()
+	select {
+	case err := <-gone:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// nextNumber numbers the connections, for names within mochi.
+func (s *mqttServer) nextNumber() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+	return s.number
+}
+
+// subscriptionsOf returns what a connection starts with: with CleanSession 0
+// what the device subscribed to on earlier ones, otherwise nothing. They are
+// kept while the hub runs. An identity made anew under the same name does not
+// inherit them: generation tells the two apart.
+func (s *mqttServer) subscriptionsOf(key twinKey, generation string, clean bool) (subs *subscriptions, resumed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if subs := s.kept[key]; subs != nil && !clean && subs.generation == generation {
+		return subs, true
+	}
+	subs = &subscriptions{generation: generation, filters: map[string]struct{}{}}
+	if clean {
+		delete(s.kept, key)
+	} else {
+		s.kept[key] = subs
+	}
+	return subs, false
+}
+
+// subscriptions are the filters a device has subscribed to.
+type subscriptions struct {
+	generation string
+
+	mu      sync.Mutex
+	filters map[string]struct{}
+}
+
+func (s *subscriptions) add(filter string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filters[filter] = struct{}{}
+}
+
+func (s *subscriptions) remove(filter string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.filters, filter)
+}
+
+func (s *subscriptions) has(filter string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.filters[filter]
+	return ok
+}

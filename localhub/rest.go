@@ -2,11 +2,198 @@ package localhub
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient/iothub"
 )
 
-type restServer struct{}
+const (
+	// maxBody leaves room for a whole twin sent back with all its $metadata,
+	// which can be ten times as large as its values. The service's own limit is
+	// not documented.
+	maxBody = 2 << 20
+	// idleTimeout is long because Node's SDK reuses idle sockets and does not
+	// repeat a request that hits a closed one.
+	idleTimeout       = 5 * time.Minute
+	readHeaderTimeout = 20 * time.Second
+	requestTimeout    = time.Minute // to read a request, and to write an answer
+)
 
-func newRESTServer(h *Hub) (*restServer, error)       { return &restServer{}, nil }
-func (s *restServer) start(ln net.Listener) error     { return nil }
-func (s *restServer) close(ctx context.Context) error { return nil }
+const headerRequestID = "x-ms-request-id"
+
+// restServer is the service API: HTTP to registry and back.
+type restServer struct {
+	hub  *Hub
+	http *http.Server
+	// stopping ends every stream, so that close need not wait for them.
+	stopping chan struct{}
+	stop     func()
+}
+
+// route is one operation of the service API and the right it takes.
+type route struct {
+	method, path string
+	right        permission
+	handle       func(c echo.Context, by caller) error
+}
+
+// routes is the whole service API. The rights are those of the IoT Hub
+// documentation, control access; which one statistics of the service take is
+// not said there, and reading the registry is our choice.
+func (s *restServer) routes() []route {
+	return []route{
+		{http.MethodGet, "/devices", registryRead, s.deviceList},
+		{http.MethodGet, "/devices/:id", registryRead, s.deviceGet},
+		{http.MethodPut, "/devices/:id", registryWrite, s.devicePut},
+		{http.MethodDelete, "/devices/:id", registryWrite, s.deviceDelete},
+		{http.MethodGet, "/statistics/devices", registryRead, s.statisticsDevices},
+		{http.MethodGet, "/statistics/service", registryRead, s.statisticsService},
+		{http.MethodGet, "/twins/:id", serviceConnect, s.twinGet},
+		{http.MethodPatch, "/twins/:id", serviceConnect, s.twinPatch},
+		{http.MethodPut, "/twins/:id", serviceConnect, s.twinPut},
+		{http.MethodPost, "/devices/query", serviceConnect, s.queryRun},
+		{http.MethodGet, "/changes", serviceConnect, s.changesStream}, // ours
+	}
+}
+
+func newRESTServer(h *Hub) (*restServer, error) {
+	s := &restServer{hub: h, stopping: make(chan struct{})}
+	s.stop = sync.OnceFunc(func() { close(s.stopping) })
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.answerError
+	for _, r := range s.routes() {
+		e.Add(r.method, r.path, s.guard(r))
+	}
+	// Devices prove who they are in CONNECT, as on the other port.
+	e.GET("/$iothub/websocket", s.deviceWebSocket)
+	s.http = &http.Server{
+		Handler:           normalized(e),
+		TLSConfig:         h.serverTLS(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout, // streams lift it for themselves
+		IdleTimeout:       idleTimeout,
+		ConnContext:       withConn,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
+	}
+	return s, nil
+}
+
+// start serves on a plain TCP listener until close.
+func (s *restServer) start(ln net.Listener) error {
+	go func() {
+		if err := s.http.ServeTLS(ln, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			s.hub.log.Error("service api stopped", "error", err)
+		}
+	}()
+	return nil
+}
+
+// close ends the streams first, then lets running requests finish within ctx.
+func (s *restServer) close(ctx context.Context) error {
+	s.stop()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// guard lets a request through to its operation: first the token, then the
+// api-version, then the size of the body.
+func (s *restServer) guard(r route) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		req := c.Request()
+		by, err := s.hub.authorizeService(req.Header.Get("Authorization"), strings.Trim(req.URL.Path, "/"), r.right)
+		if err != nil {
+			return err
+		}
+		if err := checkVersion(c.QueryParam("api-version")); err != nil {
+			return err
+		}
+		if req.ContentLength > maxBody {
+			return tooLarge()
+		}
+		req.Body = http.MaxBytesReader(c.Response(), req.Body, maxBody)
+		return r.handle(c, by)
+	}
+}
+
+var wellFormedVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d(-preview)?$`)
+
+// checkVersion accepts any well-formed api-version, which is our choice: the
+// service refuses those it does not know.
+func checkVersion(v string) error {
+	if v == "" {
+		return iothub.ErrInvalidVersion.With("the query parameter api-version is missing; use api-version=%s", iothub.APIVersion)
+	}
+	if !wellFormedVersion.MatchString(v) {
+		return iothub.ErrInvalidVersion.With("api-version %q is not a date; use api-version=%s", v, iothub.APIVersion)
+	}
+	return nil
+}
+
+// normalized gives every request an id and one spelling of its path: each
+// segment escaped the same way, no slash at the end. SDKs differ in both, and
+// Node lists devices with /devices/?api-version=.
+func normalized(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerRequestID, newRequestID())
+		segments := strings.Split(strings.TrimRight(r.URL.EscapedPath(), "/"), "/")
+		for i, raw := range segments {
+			if decoded, err := url.PathUnescape(raw); err == nil {
+				segments[i] = url.PathEscape(decoded)
+			}
+		}
+		r.URL.RawPath = strings.Join(segments, "/")
+		if r.URL.RawPath == "" {
+			r.URL.RawPath = "/"
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// pathID is an id in the path, decoded once; routing has split it off before.
+func pathID(c echo.Context) string {
+	raw := c.Param("id")
+	if id, err := url.PathUnescape(raw); err == nil {
+		return id
+	}
+	return raw
+}
+
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, says its documentation
+	return hex.EncodeToString(b[:])
+}
+
+// body reads what guard has limited.
+func body(c echo.Context) ([]byte, error) {
+	b, err := io.ReadAll(c.Request().Body)
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		return nil, tooLarge()
+	}
+	if err != nil {
+		return nil, iothub.ErrGenericBadRequest.With("the body ended early")
+	}
+	return b, nil
+}
+
+func tooLarge() error {
+	return iothub.ErrRequestEntityTooLong.With("the body is larger than %d bytes", maxBody)
+}

@@ -1,0 +1,93 @@
+package localhub
+
+import (
+	"context"
+	"time"
+
+	"twinboard/hubclient/iothub"
+)
+
+// caller is a service that proved it knows a key of a policy.
+type caller struct {
+	policy string
+	expiry time.Time // of its token
+}
+
+// authorizeService checks the Authorization header of a service call: the
+// signature, the expiry, the scope and the right of the policy. path is the
+// decoded path without slashes around it, for example "twins/dev1". IoT Hub
+// answers the same code to all of these; the text says which it was.
+func (h *Hub) authorizeService(header, path string, right permission) (caller, error) {
+	if header == "" {
+		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is missing")
+	}
+	t, err := iothub.ParseToken(header)
+	if err != nil {
+		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is %v", err)
+	}
+	if t.Policy == "" {
+		return caller{}, iothub.ErrUnauthorizedAccess.With("the token names no policy (skn): service calls need a shared access policy")
+	}
+	if err := h.checkPolicy(t, right); err != nil {
+		return caller{}, err
+	}
+	return caller{policy: t.Policy, expiry: t.Expiry}, h.checkToken(t, path)
+}
+
+// authorizeDevice checks the password of a CONNECT: a token signed with a key
+// of the device, or with one of a policy that may act for any device. It
+// returns the device and the time its token expires.
+func (h *Hub) authorizeDevice(ctx context.Context, key twinKey, password string) (iothub.Device, time.Time, error) {
+	d, err := h.registry.device(ctx, key.DeviceID)
+	if err != nil {
+		return d, time.Time{}, err
+	}
+	if key.ModuleID != "" {
+		return d, time.Time{}, iothub.ErrModuleNotFound.With("device %s has no module %s", key.DeviceID, key.ModuleID)
+	}
+	t, err := iothub.ParseToken(password)
+	if err != nil {
+		return d, time.Time{}, iothub.ErrUnauthorized.With("the password is %v", err)
+	}
+	if t.Policy != "" {
+		err = h.checkPolicy(t, deviceConnect)
+	} else if k := d.Authentication.SymmetricKey; !t.Verify(k.Primary, k.Secondary) {
+		err = iothub.ErrUnauthorized.With("the signature was made with neither key of device %s", key.DeviceID)
+	}
+	if err == nil {
+		err = h.checkToken(t, "devices/"+key.DeviceID)
+	}
+	if err == nil && d.Status == iothub.StatusDisabled {
+		err = iothub.ErrDeviceDisabled.With("device %s is disabled", key.DeviceID)
+	}
+	return d, t.Expiry, err
+}
+
+func (h *Hub) checkPolicy(t iothub.Token, right permission) error {
+	p, ok := h.policies[t.Policy]
+	switch {
+	case !ok:
+		return iothub.ErrUnauthorizedAccess.With("this hub has no policy %q", t.Policy)
+	case !t.Verify(p.Primary, p.Secondary):
+		return iothub.ErrUnauthorizedAccess.With("the signature was made with neither key of policy %s", t.Policy)
+	case !p.Rights.has(right):
+		return iothub.ErrUnauthorizedAccess.With("policy %s lacks the permission this call needs", t.Policy)
+	}
+	return nil
+}
+
+// checkToken checks what is left once the signature holds. The text of an
+// expired token carries both clocks: skew is the usual reason.
+func (h *Hub) checkToken(t iothub.Token, path string) error {
+	now := h.now()
+	switch {
+	case t.Expired(now):
+		return iothub.ErrUnauthorizedAccess.With("the token expired at %s; the clock of this hub says %s",
+			t.Expiry.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case !h.isOurHost(t.Host()):
+		return iothub.ErrUnauthorizedAccess.With("the token was made for host %q, not for this hub", t.Host())
+	case !t.Covers(path):
+		return iothub.ErrUnauthorizedAccess.With("the token's resource does not cover /%s", path)
+	}
+	return nil
+}

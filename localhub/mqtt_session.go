@@ -1,0 +1,209 @@
+package localhub
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"twinboard/hubclient/iothub"
+)
+
+// The bounds of a connection's queue. A device that falls this far behind reads
+// its twin anew when it returns; dropping single messages would leave it wrong.
+const (
+	maxQueued      = 1024
+	maxQueuedBytes = 4 << 20
+)
+
+// deviceSession is one accepted connection. Answers and patches pass through
+// one queue in order; a goroutine that exists only while the queue holds
+// something writes them. Whoever fills the queue never waits.
+type deviceSession struct {
+	server     *mqttServer
+	conn       *deviceConn
+	client     *mqtt.Client
+	key        twinKey
+	apiVersion string
+	allowed    []string // filters it may subscribe to
+	subs       *subscriptions
+	resumed    bool
+	expiry     *time.Timer
+
+	// Of the reading goroutine alone.
+	topic iothub.Topic // of the PUBLISH in hand
+	will  *will        // nil when there is none, or DISCONNECT has come
+
+	mu      sync.Mutex
+	queue   []outgoing
+	bytes   int
+	opened  bool // CONNACK has gone out
+	writing bool
+	ended   bool
+	writer  sync.WaitGroup
+}
+
+// outgoing is a PUBLISH to the device, at QoS 0: the connection is reliable, and
+// after it nothing is repeated anyway.
+type outgoing struct {
+	topic   string
+	payload []byte
+}
+
+func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserName) *deviceSession {
+	allowed := []string{
+		iothub.FilterTwinResponses, iothub.FilterDesired, iothub.FilterMethods,
+		iothub.FilterMessages(user.DeviceID, user.ModuleID),
+	}
+	return &deviceSession{
+		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowed,
+		key: twinKey{user.DeviceID, user.ModuleID},
+	}
+}
+
+// open lets the queue flow.
+func (s *deviceSession) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened = true
+	s.flow()
+}
+
+// push queues a message. A queue that is full ends the connection.
+func (s *deviceSession) push(topic string, payload []byte) {
+	s.mu.Lock()
+	full := len(s.queue) >= maxQueued || s.bytes+len(payload) > maxQueuedBytes
+	if !s.ended && !full {
+		s.queue = append(s.queue, outgoing{topic, payload})
+		s.bytes += len(payload)
+		s.flow()
+	}
+	s.mu.Unlock()
+	if full {
+		s.end("it reads too slowly")
+	}
+}
+
+// flow starts the writer when there is something to write; mu is held.
+func (s *deviceSession) flow() {
+	if s.opened && !s.writing && !s.ended && len(s.queue) > 0 {
+		s.writing = true
+		s.writer.Go(s.write)
+	}
+}
+
+func (s *deviceSession) write() {
+	for {
+		m, ok := s.next()
+		if !ok {
+			return
+		}
+		err := s.client.WritePacket(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Publish},
+			TopicName:   m.topic, Payload: m.payload,
+		})
+		if err != nil {
+			s.end("writing to it failed: " + err.Error())
+		}
+	}
+}
+
+// next takes the oldest message, or notes that the writer stops.
+func (s *deviceSession) next() (outgoing, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || len(s.queue) == 0 {
+		s.queue, s.bytes, s.writing = nil, 0, false
+		return outgoing{}, false
+	}
+	m := s.queue[0]
+	s.queue[0] = outgoing{}
+	s.queue = s.queue[1:]
+	s.bytes -= len(m.payload)
+	return m, true
+}
+
+// sendDesired implements session.
+func (s *deviceSession) sendDesired(version int64, body []byte) {
+	if s.subs.has(iothub.FilterDesired) {
+		s.push(iothub.DesiredTopic(version), body)
+	}
+}
+
+// answerTwin implements session. The answer goes out whether or not the device
+// has subscribed to answers: Python's SDK asks first and subscribes afterwards.
+func (s *deviceSession) answerTwin(rid string, body []byte, err error) {
+	if err != nil {
+		s.answerError(rid, err)
+		return
+	}
+	s.push(iothub.TwinResponseTopic(http.StatusOK, rid, 0), body)
+}
+
+// answerReported implements session. A patch sent without $rid gets no answer.
+func (s *deviceSession) answerReported(rid string, version int64, err error) {
+	switch {
+	case rid == "":
+	case err != nil:
+		s.answerError(rid, err)
+	default:
+		s.push(iothub.TwinResponseTopic(http.StatusNoContent, rid, version), nil)
+	}
+}
+
+// answerError always has a body: without one Node's SDK takes a refusal for
+// success.
+func (s *deviceSession) answerError(rid string, err error) {
+	e, tracking := refusalOf(err), newRequestID()
+	log := s.server.hub.log.With("device_id", s.key.DeviceID, "tracking_id", tracking)
+	if e.Status >= http.StatusInternalServerError {
+		log.Error("device request failed", "error", err)
+	} else {
+		log.Info("device request refused", "code", e.Code, "reason", e.Message)
+	}
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	body, err := json.Marshal(iothub.DeviceErrorBody{
+		ErrorCode: e.Number, Message: text, TrackingID: tracking,
+		TimestampUTC: iothub.Time{Time: s.server.hub.now()},
+	})
+	if err != nil {
+		log.Error("device request not answered", "error", err)
+		return
+	}
+	s.push(iothub.TwinResponseTopic(e.Status, rid, 0), body)
+}
+
+// end implements session: it drops the connection and does not wait for it.
+func (s *deviceSession) end(reason string) {
+	s.mu.Lock()
+	first := !s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if first {
+		s.server.hub.log.Info("device connection ended by the hub", "device_id", s.key.DeviceID,
+			"remote", s.conn.RemoteAddr().String(), "reason", reason)
+		_ = s.conn.raw.Close()
+	}
+}
+
+// leave is called once the connection is gone, by the goroutine that read it.
+func (s *deviceSession) leave(err error) {
+	s.mu.Lock()
+	if !s.ended {
+		s.server.hub.log.Debug("device connection ended", "device_id", s.key.DeviceID, "error", err)
+	}
+	s.ended = true
+	s.mu.Unlock()
+	s.expiry.Stop()
+	s.writer.Wait()
+	if s.will != nil {
+		s.server.hub.registry.telemetry(s.key, s.will.bag, s.will.payload)
+	}
+	s.server.hub.registry.disconnect(s.key, s)
+}

@@ -1,0 +1,130 @@
+package localhub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/query"
+)
+
+// contentJSON as the service writes it; Node's SDK parses nothing else.
+const contentJSON = "application/json; charset=utf-8"
+
+const headerErrorCode = "iothub-errorcode"
+
+func answer(c echo.Context, status int, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // values come back the way they were sent
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	return c.Blob(status, contentJSON, bytes.TrimRight(b.Bytes(), "\n"))
+}
+
+// answerError is where every error of the service API ends: a refusal goes out
+// in IoT Hub's envelope, anything else is logged and goes out as ServerError
+// without its text.
+func (s *restServer) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	id := c.Response().Header().Get(headerRequestID)
+	e := refusalOf(err)
+	log := s.hub.log.With("request_id", id, "method", c.Request().Method, "path", c.Request().URL.Path, "status", e.Status)
+	if e.Status >= http.StatusInternalServerError {
+		log.Error("request failed", "error", err)
+	} else {
+		log.Info("request refused", "code", e.Code, "reason", e.Message)
+	}
+	c.Response().Header().Set(headerErrorCode, e.Code)
+	text := e.ServiceBody(id + "-G:0-TimeStamp:" + s.hub.now().UTC().Format("01/02/2006 15:04:05"))
+	if p := placeOf(err); p != nil {
+		text = withPosition(text, p)
+	}
+	if err := c.Blob(e.Status, contentJSON, text); err != nil {
+		log.Info("answer not written", "error", err)
+	}
+}
+
+// refusalOf says how an error looks to a client, over HTTP and over MQTT.
+func refusalOf(err error) *iothub.Error {
+	var (
+		syntax  *iothub.SyntaxError
+		section *iothub.SectionError
+		id      *iothub.DeviceIDError
+		bad     *query.Error
+		routing *echo.HTTPError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return iothub.ErrFormat.With("%s", syntax.Error())
+	case errors.Is(err, iothub.ErrNotObject), errors.As(err, &section), errors.As(err, &id):
+		return iothub.ErrArgumentInvalid.With("%s", err.Error())
+	case errors.As(err, &bad):
+		return iothub.ErrArgumentInvalid.With("%s", bad.Error())
+	case errors.Is(err, context.Canceled):
+		return iothub.ErrServiceUnavailable.With("the request was given up before it was answered")
+	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
+		return iothub.ErrMethodNotAllowed.With("this hub does not offer this method here")
+	case errors.As(err, &routing):
+		return iothub.ErrResourceNotFound.With("this hub does not offer this operation")
+	}
+	return iothub.AsError(err)
+}
+
+// position says where in the text a client sent something is wrong. It is an
+// extra member of the refusal that SDKs ignore and the dashboard marks.
+type position struct {
+	Line    int               `json:"line"`   // from 1
+	Column  int               `json:"column"` // from 1, in characters
+	Offset  int               `json:"offset"` // in bytes
+	Length  int               `json:"length"` // in characters
+	Code    string            `json:"code"`   // stable name of the problem; "json" for JSON
+	Args    map[string]string `json:"args,omitempty"`
+	Message string            `json:"message"`
+	Hint    string            `json:"hint,omitempty"`
+	Repair  *repair           `json:"repair,omitempty"`
+}
+
+// repair replaces the bytes from Start to End, End excluded, by Text.
+type repair struct {
+	Start int    `json:"start"`
+	End   int    `json:"end"`
+	Text  string `json:"text"`
+}
+
+func placeOf(err error) *position {
+	var syntax *iothub.SyntaxError
+	if errors.As(err, &syntax) {
+		return &position{Line: syntax.Line, Column: syntax.Column, Length: 1, Code: "json", Message: syntax.Message}
+	}
+	var q *query.Error
+	if !errors.As(err, &q) {
+		return nil
+	}
+	p := &position{
+		Line: q.Line, Column: q.Column, Offset: q.Offset, Length: q.Length,
+		Code: string(q.Code), Args: q.Args, Message: q.Message, Hint: q.Hint,
+	}
+	if q.Repair != nil {
+		p.Repair = &repair{q.Repair.Start, q.Repair.End, q.Repair.Text}
+	}
+	return p
+}
+
+// withPosition adds the member to an envelope, which is a JSON object.
+func withPosition(envelope []byte, p *position) []byte {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return envelope
+	}
+	out := append(envelope[:len(envelope)-1], `,"position":`...)
+	return append(append(out, b...), '}')
+}

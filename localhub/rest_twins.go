@@ -1,0 +1,98 @@
+package localhub
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient/iothub"
+)
+
+func (s *restServer) twinGet(c echo.Context, by caller) error {
+	t, err := s.hub.registry.twin(c.Request().Context(), twinKey{DeviceID: pathID(c)})
+	if err != nil {
+		return err
+	}
+	return answerTwin(c, t)
+}
+
+func (s *restServer) twinPatch(c echo.Context, by caller) error {
+	return writeTwin(c, by, s.hub.registry.updateTwin)
+}
+
+func (s *restServer) twinPut(c echo.Context, by caller) error {
+	return writeTwin(c, by, s.hub.registry.replaceTwin)
+}
+
+type twinWrite func(context.Context, actor, twinKey, iothub.TwinPatch, iothub.ETag) (*iothub.Twin, error)
+
+func writeTwin(c echo.Context, by caller, write twinWrite) error {
+	text, err := body(c)
+	if err != nil {
+		return err
+	}
+	patch, err := iothub.ParseTwinPatch(text)
+	if err != nil {
+		return err
+	}
+	t, err := write(c.Request().Context(), actor{Policy: by.policy}, twinKey{DeviceID: pathID(c)}, patch, ifMatch(c))
+	if err != nil {
+		return err
+	}
+	return answerTwin(c, t)
+}
+
+func answerTwin(c echo.Context, t *iothub.Twin) error {
+	c.Response().Header().Set("ETag", t.ETag.Header())
+	return answer(c, http.StatusOK, t)
+}
+
+const (
+	headerItemType     = "x-ms-item-type"
+	headerContinuation = "x-ms-continuation"
+	headerMaxItems     = "x-ms-max-item-count"
+)
+
+// queryRun answers one page as a bare array. The last page carries no
+// continuation header at all: Node's SDK takes even an empty one for more.
+func (s *restServer) queryRun(c echo.Context, by caller) error {
+	text, err := body(c)
+	if err != nil {
+		return err
+	}
+	var q struct {
+		Query *string `json:"query"`
+	}
+	if err := readJSON(text, &q); err != nil {
+		return err
+	}
+	if q.Query == nil || *q.Query == "" {
+		return iothub.ErrArgumentNull.With("the body needs a member query")
+	}
+	head := c.Request().Header
+	p, err := s.hub.registry.query(c.Request().Context(), *q.Query, head.Get(headerContinuation), pageSize(head.Get(headerMaxItems)))
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(headerItemType, p.Type)
+	if p.Continuation != "" {
+		c.Response().Header().Set(headerContinuation, p.Continuation)
+	}
+	if p.Rows == nil {
+		p.Rows = []json.RawMessage{}
+	}
+	return answer(c, http.StatusOK, p.Rows)
+}
+
+// pageSize reads x-ms-max-item-count. A larger page than the service gives is
+// cut, not refused, which is our choice.
+func pageSize(header string) int {
+	n, err := strconv.Atoi(header)
+	if err != nil || n < 1 || n > iothub.MaxPageSize {
+		return iothub.MaxPageSize
+	}
+	return n
+}

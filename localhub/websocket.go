@@ -1,0 +1,60 @@
+package localhub
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/net/websocket"
+
+	"twinboard/hubclient/iothub"
+)
+
+// subProtocol is the one a device offers when it speaks MQTT over WebSocket.
+const subProtocol = "mqtt"
+
+type connKey struct{}
+
+// withConn keeps the connection of a request at hand.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// deviceWebSocket turns a request on the service port into a device connection,
+// for networks that let only 443 through.
+func (s *restServer) deviceWebSocket(c echo.Context) error {
+	conn, _ := c.Request().Context().Value(connKey{}).(net.Conn)
+	if conn == nil || !c.IsWebSocket() || c.Request().ProtoMajor != 1 {
+		return iothub.ErrGenericBadRequest.With("this address is for MQTT over WebSocket, sub-protocol mqtt")
+	}
+	websocket.Server{
+		Handshake: chooseMQTT,
+		Handler: func(ws *websocket.Conn) {
+			ws.PayloadType = websocket.BinaryFrame
+			s.hub.mqtt.serve(ws, below(conn))
+		},
+	}.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// chooseMQTT accepts mqtt out of what the client offers. The origin is not
+// looked at: devices send none, and a page of another site gains nothing
+// without a device's key.
+func chooseMQTT(config *websocket.Config, _ *http.Request) error {
+	if !slices.Contains(config.Protocol, subProtocol) {
+		return websocket.ErrBadWebSocketProtocol
+	}
+	config.Protocol = []string{subProtocol}
+	return nil
+}
+
+// below is the connection that lies under TLS.
+func below(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
+}
