@@ -170,7 +170,11 @@ func (v Value) String() string {
 			parts = append(parts, item.String())
 			return true
 		})
-		return "[" + strings.Join(parts, ", ") + "]"
+		list := strings.Join(parts, ", ")
+		if strings.HasPrefix(list, "[") {
+			list = " " + list // [[ could begin a name
+		}
+		return "[" + list + "]"
 	}
 	return fmt.Sprint(v.tree)
 }
