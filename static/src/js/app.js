@@ -1,0 +1,16 @@
+// What every page runs. Each module looks for its own attributes; a page works
+// without any of them.
+import './htmx.js'
+import './live.js'
+import './feed.js'
+import './keyboard.js'
+import './theme.js'
+import './menu.js'
+import './copy.js'
+import './secret.js'
+import './dialog.js'
+import './rows.js'
+import './forms.js'
+import './editors.js'
+
+document.documentElement.classList.add('script')
