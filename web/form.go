@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"twinboard/hubclient/iothub"
+	"twinboard/views"
 	"twinboard/views/text"
 )
 
@@ -22,8 +23,8 @@ const (
 	kindJSON    = "json"
 )
 
-// row is one setting as typed.
-type row struct {
+// formRow is one setting as typed.
+type formRow struct {
 	Path    string
 	Known   bool // was there when editing began: its name is fixed
 	Kind    string
@@ -31,32 +32,34 @@ type row struct {
 	Removed bool
 }
 
-// problem is what keeps a form from being sent: Field is the id of the control
+// mistake is what keeps a form from being sent: Field is the id of the control
 // it belongs to, Text is for the person.
-type problem struct{ Field, Text string }
+type mistake struct{ Field, Text string }
 
-// form is one section of a twin being edited: what the person saw when they
+// twinForm is one section of a twin being edited: what the person saw when they
 // began, and what they typed since, either as rows or as JSON. It travels whole
 // through every request, so that the server never has to look again at what the
 // hub holds now.
-type form struct {
+type twinForm struct {
 	Section iothub.SectionName
 	Base    iothub.Document
 	ETag    iothub.ETag
 	AsJSON  bool
-	Rows    []row
+	Rows    []formRow
 	JSON    string
+	Version string // of the section, to be shown
+	Undoes  string // the journal entry this takes back, "" for none
 }
 
-// newForm begins to edit a document.
-func newForm(section iothub.SectionName, base iothub.Document, etag iothub.ETag, asJSON bool) form {
-	f := form{Section: section, Base: base, ETag: etag, AsJSON: asJSON}
+// newTwinForm begins to edit a document.
+func newTwinForm(section iothub.SectionName, base iothub.Document, etag iothub.ETag, asJSON bool) twinForm {
+	f := twinForm{Section: section, Base: base, ETag: etag, AsJSON: asJSON}
 	f.show(base)
 	return f
 }
 
 // show puts a document into the fields.
-func (f *form) show(doc iothub.Document) {
+func (f *twinForm) show(doc iothub.Document) {
 	if f.AsJSON {
 		f.Rows, f.JSON = nil, indented(doc)
 		return
@@ -67,28 +70,64 @@ func (f *form) show(doc iothub.Document) {
 // errBadForm means that the hidden fields were altered or lost on the way.
 var errBadForm = errors.New("the form does not carry what it began with")
 
-// parseForm reads the fields back.
-func parseForm(section iothub.SectionName, v url.Values) (form, error) {
+// parseTwinForm reads the fields back.
+func parseTwinForm(section iothub.SectionName, v url.Values) (twinForm, error) {
 	base, err := iothub.ParseDocument([]byte(v.Get("base")))
 	if err != nil || v.Get("etag") == "" {
-		return form{}, errBadForm
+		return twinForm{}, errBadForm
 	}
-	f := form{Section: section, Base: base, ETag: iothub.ETag(v.Get("etag"))}
+	f := twinForm{Section: section, Base: base, ETag: iothub.ETag(v.Get("etag")),
+		Version: v.Get("version"), Undoes: v.Get("undoes")}
 	f.AsJSON = v.Get("as") == kindJSON
 	f.JSON = strings.ReplaceAll(v.Get("json"), "\r\n", "\n")
 	f.Rows, err = parseRows(v)
 	return f, err
 }
 
-func parseRows(v url.Values) ([]row, error) {
+// hidden are the fields that carry the form through a page that does not show
+// it.
+func (f *twinForm) hidden() []views.Hidden {
+	list := f.seen()
+	if f.AsJSON {
+		return append(list, views.Hidden{Name: "json", Value: f.JSON})
+	}
+	for _, r := range f.Rows {
+		list = append(list,
+			views.Hidden{Name: "path", Value: r.Path}, views.Hidden{Name: "known", Value: flag(r.Known)},
+			views.Hidden{Name: "kind", Value: r.Kind}, views.Hidden{Name: "value", Value: r.Text},
+			views.Hidden{Name: "removed", Value: flag(r.Removed)})
+	}
+	return list
+}
+
+// seen are the hidden fields of what the person saw when they began.
+func (f *twinForm) seen() []views.Hidden {
+	as := "rows"
+	if f.AsJSON {
+		as = kindJSON
+	}
+	return []views.Hidden{
+		{Name: "base", Value: compact(f.Base)}, {Name: "etag", Value: string(f.ETag)},
+		{Name: "version", Value: f.Version}, {Name: "undoes", Value: f.Undoes}, {Name: "as", Value: as},
+	}
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+func parseRows(v url.Values) ([]formRow, error) {
 	paths, known, kinds, texts, removed := v["path"], v["known"], v["kind"], v["value"], v["removed"]
 	n := len(paths)
 	if len(known) != n || len(kinds) != n || len(texts) != n || len(removed) != n {
 		return nil, errBadForm
 	}
-	rows := make([]row, n)
+	rows := make([]formRow, n)
 	for i := range rows {
-		rows[i] = row{
+		rows[i] = formRow{
 			Path: paths[i], Known: known[i] == "1", Kind: kinds[i],
 			Text: strings.ReplaceAll(texts[i], "\r\n", "\n"), Removed: removed[i] == "1",
 		}
@@ -98,8 +137,8 @@ func parseRows(v url.Values) ([]row, error) {
 
 // rowsOf lists the leaves of base, as they are in doc now, then what doc has
 // beyond them.
-func rowsOf(base, doc iothub.Document) []row {
-	var rows []row
+func rowsOf(base, doc iothub.Document) []formRow {
+	var rows []formRow
 	listed := map[string]bool{}
 	for _, leaf := range iothub.Flatten(base) {
 		r := rowOf(leaf.Path, leaf.Value)
@@ -121,8 +160,8 @@ func rowsOf(base, doc iothub.Document) []row {
 	return rows
 }
 
-func rowOf(path iothub.Path, value any) row {
-	r := row{Path: path.String()}
+func rowOf(path iothub.Path, value any) formRow {
+	r := formRow{Path: path.String()}
 	r.Kind, r.Text = kindOf(value)
 	return r
 }
@@ -145,21 +184,21 @@ func kindOf(value any) (kind, typed string) {
 }
 
 // edited is the whole section as typed, or what is wrong with it.
-func (f *form) edited(ctx context.Context) (iothub.Document, []problem) {
-	doc, problems := f.typed(ctx)
-	if len(problems) > 0 {
-		return nil, problems
+func (f *twinForm) edited(ctx context.Context) (iothub.Document, []mistake) {
+	doc, mistakes := f.typed(ctx)
+	if len(mistakes) > 0 {
+		return nil, mistakes
 	}
 	if err := iothub.CheckContent(f.Section, iothub.Diff(f.Base, doc)); err != nil {
-		return nil, []problem{f.limitProblem(ctx, err, doc)}
+		return nil, []mistake{f.limitMistake(ctx, err, doc)}
 	}
 	if err := iothub.CheckSize(f.Section, f.Base, doc); err != nil {
-		return nil, []problem{f.limitProblem(ctx, err, doc)}
+		return nil, []mistake{f.limitMistake(ctx, err, doc)}
 	}
 	return doc, nil
 }
 
-func (f *form) typed(ctx context.Context) (iothub.Document, []problem) {
+func (f *twinForm) typed(ctx context.Context) (iothub.Document, []mistake) {
 	if f.AsJSON {
 		return documentOfJSON(ctx, f.JSON)
 	}
@@ -169,7 +208,7 @@ func (f *form) typed(ctx context.Context) (iothub.Document, []problem) {
 // jsonField is the id of the JSON editor.
 const jsonField = "twin-json"
 
-func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []problem) {
+func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []mistake) {
 	if strings.TrimSpace(typed) == "" {
 		typed = "{}"
 	}
@@ -178,43 +217,43 @@ func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []probl
 		err = uniqueMembers([]byte(typed))
 	}
 	if err != nil {
-		return nil, []problem{{jsonField, jsonProblem(ctx, typed, err)}}
+		return nil, []mistake{{jsonField, jsonMistakeText(ctx, typed, err)}}
 	}
 	// In a twin a null is no value but a removal, at the hub and so here.
 	return iothub.Merge(nil, doc), nil
 }
 
-func documentOfRows(ctx context.Context, rows []row) (iothub.Document, []problem) {
+func documentOfRows(ctx context.Context, rows []formRow) (iothub.Document, []mistake) {
 	doc := iothub.Document{}
-	var problems []problem
+	var mistakes []mistake
 	for i, r := range rows {
 		if r.Removed || r.blank() {
 			continue
 		}
 		path, message := r.path(ctx, doc)
 		if message != "" {
-			problems = append(problems, problem{pathField(i), message})
+			mistakes = append(mistakes, mistake{pathField(i), message})
 			continue
 		}
 		value, message := r.value(ctx)
 		if message != "" {
-			problems = append(problems, problem{valueField(i), message})
+			mistakes = append(mistakes, mistake{valueField(i), message})
 			continue
 		}
 		doc.Set(path, value)
 	}
-	return doc, problems
+	return doc, mistakes
 }
 
 func pathField(i int) string  { return "row-" + strconv.Itoa(i) + "-path" }
 func valueField(i int) string { return "row-" + strconv.Itoa(i) + "-value" }
 
 // blank is a row that was added and left empty.
-func (r row) blank() bool { return !r.Known && strings.TrimSpace(r.Path) == "" && r.Text == "" }
+func (r formRow) blank() bool { return !r.Known && strings.TrimSpace(r.Path) == "" && r.Text == "" }
 
 // path reads the name of a row; the message says why it can not be used beside
 // the rows already in doc.
-func (r row) path(ctx context.Context, doc iothub.Document) (iothub.Path, string) {
+func (r formRow) path(ctx context.Context, doc iothub.Document) (iothub.Path, string) {
 	if r.Known {
 		return iothub.ParsePath(r.Path), ""
 	}
@@ -235,7 +274,7 @@ func (r row) path(ctx context.Context, doc iothub.Document) (iothub.Path, string
 }
 
 // value reads what was typed by its kind.
-func (r row) value(ctx context.Context) (any, string) {
+func (r formRow) value(ctx context.Context) (any, string) {
 	typed := strings.TrimSpace(r.Text)
 	switch r.Kind {
 	case kindNumber:
@@ -262,7 +301,7 @@ func jsonValue(ctx context.Context, typed string) (any, string) {
 	}
 	switch {
 	case err != nil:
-		return nil, jsonProblem(ctx, typed, err)
+		return nil, jsonMistakeText(ctx, typed, err)
 	case v == nil:
 		return nil, text.T(ctx, "twin.problem.null")
 	}
@@ -275,13 +314,13 @@ func jsonValue(ctx context.Context, typed string) (any, string) {
 // act carries out the buttons that only rearrange the form: add a row, remove
 // or restore one, switch between rows and JSON. It reports what is wrong when a
 // switch is not possible yet, and the id of the control to go on with.
-func (f *form) act(ctx context.Context, do string) (problems []problem, focus string) {
+func (f *twinForm) act(ctx context.Context, do string) (mistakes []mistake, focus string) {
 	verb, argument, _ := strings.Cut(do, ":")
 	i, err := strconv.Atoi(argument)
 	inRows := err == nil && i >= 0 && i < len(f.Rows)
 	switch {
 	case verb == "add":
-		f.Rows = append(f.Rows, row{Kind: kindText})
+		f.Rows = append(f.Rows, formRow{Kind: kindText})
 		return nil, pathField(len(f.Rows) - 1)
 	case verb == "remove" && inRows && f.Rows[i].Known:
 		f.Rows[i].Removed = true
@@ -293,9 +332,9 @@ func (f *form) act(ctx context.Context, do string) (problems []problem, focus st
 		f.Rows[i].Removed = false
 		return nil, valueField(i)
 	case verb == "json", verb == "rows":
-		doc, problems := f.typed(ctx)
-		if len(problems) > 0 {
-			return problems, ""
+		doc, mistakes := f.typed(ctx)
+		if len(mistakes) > 0 {
+			return mistakes, ""
 		}
 		f.AsJSON = verb == "json"
 		f.show(doc)

@@ -12,10 +12,10 @@ import (
 	"twinboard/views/text"
 )
 
-// jsonProblem says in the reader's language where a typed text stops being the
+// jsonMistakeText says in the reader's language where a typed text stops being the
 // JSON we need. It names the character instead of passing on the parser's
 // English.
-func jsonProblem(ctx context.Context, typed string, err error) string {
+func jsonMistakeText(ctx context.Context, typed string, err error) string {
 	var syntax *iothub.SyntaxError
 	var twice *duplicateError
 	switch {

@@ -48,13 +48,13 @@ func keyText(ctx context.Context, e *iothub.LimitError) string {
 	return text.T(ctx, "twin.limit.key-character", "Character", strings.Trim(e.Text, "'"))
 }
 
-// limitProblem finds the field that a refusal of the hub's rules belongs to.
-func (f *form) limitProblem(ctx context.Context, err error, doc iothub.Document) problem {
+// limitMistake finds the field that a refusal of the hub's rules belongs to.
+func (f *twinForm) limitMistake(ctx context.Context, err error, doc iothub.Document) mistake {
 	var limit *iothub.LimitError
 	if !errors.As(err, &limit) {
-		return problem{"", err.Error()}
+		return mistake{"", err.Error()}
 	}
-	p := problem{jsonField, limitText(ctx, limit, doc)}
+	p := mistake{jsonField, limitText(ctx, limit, doc)}
 	if f.AsJSON {
 		return p
 	}
@@ -64,7 +64,8 @@ func (f *form) limitProblem(ctx context.Context, err error, doc iothub.Document)
 	}
 	for i, r := range f.Rows {
 		at := iothub.ParsePath(strings.TrimSpace(r.Path))
-		if !r.Removed && len(at) <= len(limit.Path) && slices.Equal(at, limit.Path[:len(at)]) {
+		n := min(len(at), len(limit.Path)) // the offence may be above the row's value or inside it
+		if !r.Removed && slices.Equal(at[:n], limit.Path[:n]) {
 			p.Field = valueField(i)
 		}
 	}

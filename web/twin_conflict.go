@@ -30,8 +30,8 @@ func (s side) object() (map[string]any, bool) {
 	return m, ok
 }
 
-// change is one place where two documents differ.
-type change struct {
+// leafChange is one place where two documents differ.
+type leafChange struct {
 	Path     iothub.Path
 	Old, New side
 }
@@ -49,7 +49,7 @@ type merge struct {
 	Document iothub.Document
 	// Others are the changes by others that are kept because I did not touch
 	// their paths.
-	Others    []change
+	Others    []leafChange
 	Conflicts []conflict
 }
 
@@ -125,18 +125,18 @@ func put(d iothub.Document, at iothub.Path, s side) {
 // changes lists where two documents differ, in the order of their paths. Objects
 // are compared member by member, and an object that appears or vanishes is
 // listed leaf by leaf, so that each line names a value.
-func changes(from, to iothub.Document) []change {
+func changes(from, to iothub.Document) []leafChange {
 	return changesIn(nil, nil, from, to)
 }
 
-func changesIn(out []change, at iothub.Path, from, to map[string]any) []change {
+func changesIn(out []leafChange, at iothub.Path, from, to map[string]any) []leafChange {
 	for _, k := range unionKeys(from, to) {
 		out = append(out, changesAt(append(slices.Clip(at), k), sideOf(from, k), sideOf(to, k))...)
 	}
 	return out
 }
 
-func changesAt(at iothub.Path, from, to side) []change {
+func changesAt(at iothub.Path, from, to side) []leafChange {
 	if from.same(to) {
 		return nil
 	}
@@ -146,7 +146,7 @@ func changesAt(at iothub.Path, from, to side) []change {
 	if bothOpen && len(f)+len(t) > 0 {
 		return changesIn(nil, at, f, t)
 	}
-	return []change{{Path: at, Old: from, New: to}}
+	return []leafChange{{Path: at, Old: from, New: to}}
 }
 
 func unionKeys(documents ...map[string]any) []string {
