@@ -1,0 +1,396 @@
+package devicesim_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"twinboard/devicesim"
+	"twinboard/hubclient/iothub"
+)
+
+// A script stands for hubs that misbehave in ways the local hub does not: it
+// answers with raw packets.
+type script struct {
+	addr string
+	pool *x509.CertPool
+}
+
+// play listens for TLS and hands each connection to the script.
+func play(t *testing.T, certificate tls.Certificate, pool *x509.CertPool, serve func(*peer)) script {
+	t.Helper()
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serve(&peer{t, conn})
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-over })
+	return script{ln.Addr().String(), pool}
+}
+
+func (s script) fleet(t *testing.T, o devicesim.Options) *devicesim.Fleet {
+	o.MQTTAddr, o.RootCAs = s.addr, s.pool
+	return newFleet(t, o)
+}
+
+// peer is one connection of a device, seen from the hub.
+type peer struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+// read returns the next packet, or nil when the device is gone.
+func (p *peer) read() packets.ControlPacket {
+	packet, err := packets.ReadPacket(p.conn)
+	if err != nil {
+		return nil
+	}
+	return packet
+}
+
+func (p *peer) write(packet packets.ControlPacket) {
+	if err := packet.Write(p.conn); err != nil {
+		p.t.Log("the device is gone:", err)
+	}
+}
+
+func (p *peer) publish(topic, payload string) {
+	packet := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+	packet.TopicName, packet.Payload = topic, []byte(payload)
+	p.write(packet)
+}
+
+func (p *peer) connack(code byte) {
+	ack := packets.NewControlPacket(packets.Connack).(*packets.ConnackPacket)
+	ack.ReturnCode = code
+	p.write(ack)
+}
+
+// serve acts as a hub: answer gets each twin request and says what to do.
+func (p *peer) serve(granted byte, answer func(topic iothub.Topic)) {
+	for {
+		switch packet := p.read().(type) {
+		case nil, *packets.DisconnectPacket:
+			return
+		case *packets.ConnectPacket:
+			p.connack(packets.Accepted)
+		case *packets.SubscribePacket:
+			ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
+			ack.MessageID, ack.ReturnCodes = packet.MessageID, bytes.Repeat([]byte{granted}, len(packet.Topics))
+			p.write(ack)
+		case *packets.PublishPacket:
+			ack := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+			ack.MessageID = packet.MessageID
+			p.write(ack)
+			topic, err := iothub.ParsePublish(packet.TopicName, "dev1", "")
+			if err != nil {
+				p.t.Error(err)
+			}
+			answer(topic)
+		}
+	}
+}
+
+// accept answers a twin request with 204 or with the given desired section.
+func (p *peer) accept(topic iothub.Topic, desired string) {
+	if topic.Kind == iothub.TopicReported {
+		p.publish(iothub.TwinResponseTopic(204, topic.RequestID, 2), "")
+		return
+	}
+	p.publish(iothub.TwinResponseTopic(200, topic.RequestID, 0), `{"desired":`+desired+`,"reported":{"$version":1}}`)
+}
+
+// certificate makes a self-signed certificate and the pool that trusts it.
+func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{name},
+		NotBefore: until.Add(-time.Hour), NotAfter: until,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+}
+
+func scripted(t *testing.T, serve func(*peer)) script {
+	t.Helper()
+	cert, pool := certificate(t, "localhost", time.Now().Add(30*time.Minute))
+	return play(t, cert, pool, serve)
+}
+
+// dev1 is a device of a scripted hub, which checks no signature.
+var dev1 = devicesim.Spec{ConnectionString: iothub.DeviceConnectionString{
+	HostName: "localhost", DeviceID: "dev1", SharedAccessKey: "c2VjcmV0",
+}}
+
+// A patch that came before the twin was read is old if the twin holds it, and
+// applied if not. A patch of a version already known is ignored.
+func TestPatchesAroundTheTwinRead(t *testing.T) {
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			if topic.Kind == iothub.TopicTwinGet {
+				p.publish(iothub.DesiredTopic(4), `{"old":true,"$version":4}`)
+				p.publish(iothub.DesiredTopic(6), `{"a":{"y":null,"z":3},"$version":6}`)
+			}
+			p.accept(topic, `{"a":{"x":1.0,"y":2},"$version":5}`)
+			if topic.Kind == iothub.TopicReported {
+				p.publish(iothub.DesiredTopic(6), `{"again":true,"$version":6}`)
+				p.publish(iothub.DesiredTopic(7), `{"b":[1],"$version":7}`)
+			}
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	events := follow(t, f)
+	start(t, f, dev1)
+	if e := events.next(devicesim.KindTwinRead); e.Version != 5 {
+		t.Errorf("read version %d", e.Version)
+	}
+	for _, version := range []int64{6, 7} {
+		if e := events.next(devicesim.KindPatch); e.Version != version {
+			t.Errorf("patch %d, want %d", e.Version, version)
+		}
+	}
+	status := device(t, f, "dev1")
+	if got := compact(t, status.Desired); got != `{"a":{"x":1.0,"z":3},"b":[1]}` {
+		t.Errorf("desired is %s", got)
+	}
+	if status.DesiredVersion != 7 || status.Patches != 2 || compact(t, status.LastPatch.Payload) != `{"b":[1]}` {
+		t.Errorf("status is %+v", status)
+	}
+}
+
+// A gap in the versions means that something was missed: the twin is read again.
+func TestGapReadsTheTwinAgain(t *testing.T) {
+	reads := 0
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			if topic.Kind == iothub.TopicTwinGet {
+				reads++
+			}
+			if reads == 1 {
+				p.accept(topic, `{"$version":1}`)
+			} else {
+				p.accept(topic, `{"missed":2,"late":3,"$version":3}`)
+			}
+			if topic.Kind == iothub.TopicReported {
+				p.publish(iothub.DesiredTopic(3), `{"late":3,"$version":3}`)
+			}
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	events := follow(t, f)
+	start(t, f, dev1)
+	if e := events.next(devicesim.KindTwinRead); e.Version != 1 {
+		t.Errorf("first read version %d", e.Version)
+	}
+	if e := events.next(devicesim.KindPatch); e.Version != 3 {
+		t.Errorf("patch %d", e.Version)
+	}
+	if e := events.next(devicesim.KindTwinRead); e.Version != 3 || compact(t, e.Payload) != `{"late":3,"missed":2}` {
+		t.Errorf("second read %d %v", e.Version, e.Payload)
+	}
+}
+
+// What is not a patch must not be merged; the twin says what is true.
+func TestNonsenseReadsTheTwinAgain(t *testing.T) {
+	reads := 0
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			if topic.Kind == iothub.TopicTwinGet {
+				reads++
+			}
+			p.accept(topic, `{"$version":1}`)
+			if topic.Kind == iothub.TopicReported {
+				p.publish(iothub.DesiredTopic(2), `[]`)
+			}
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	events := follow(t, f)
+	start(t, f, dev1)
+	events.next(devicesim.KindTwinRead)
+	if e := events.next(devicesim.KindError); !strings.Contains(e.Text, "not a desired patch") {
+		t.Errorf("error is %q", e.Text)
+	}
+	events.next(devicesim.KindTwinRead)
+}
+
+// A refused report leaves the connection standing.
+func TestReportRefused(t *testing.T) {
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			if topic.Kind == iothub.TopicReported {
+				p.publish(iothub.TwinResponseTopic(429, topic.RequestID, 0), `{"errorCode":429001,"message":"slow down"}`)
+				return
+			}
+			p.accept(topic, `{"$version":1}`)
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	events := follow(t, f)
+	wantError(t, f.Start(t.Context(), dev1), iothub.ErrThrottling)
+	if e := events.next(devicesim.KindReportRefused); !strings.Contains(e.Text, "slow down") {
+		t.Errorf("event is %+v", e)
+	}
+	if state := device(t, f, "dev1").State; state != devicesim.Online {
+		t.Errorf("state is %s", state)
+	}
+	wantError(t, f.SetConnectivity(t.Context(), "dev1", "wifi"), iothub.ErrThrottling)
+	if got := device(t, f, "dev1"); got.State != devicesim.Online || got.Connectivity != "wifi" || got.ConnectivityVersion != 0 {
+		t.Errorf("status is %+v", got)
+	}
+}
+
+// Each way in which a hub can fail a device has its own problem.
+func TestHubFailures(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		want  devicesim.Problem
+		serve func(*peer)
+	}{
+		{"connack 3", devicesim.Unavailable, func(p *peer) { p.read(); p.connack(3) }},
+		{"connack 5", devicesim.Refused, func(p *peer) { p.read(); p.connack(5) }},
+		{"closed without connack", devicesim.Closed, func(p *peer) { p.read() }},
+		{"silent", devicesim.Timeout, func(p *peer) { p.read(); p.read() }},
+		{"subscription refused", devicesim.TwinRefused, func(p *peer) { p.serve(0x80, func(iothub.Topic) {}) }},
+		{"no answer to the twin read", devicesim.Timeout, func(p *peer) { p.serve(1, func(iothub.Topic) {}) }},
+		{"closed at the twin read", devicesim.Closed, func(p *peer) { p.serve(1, func(iothub.Topic) { p.conn.Close() }) }},
+		{"twin refused", devicesim.TwinRefused, func(p *peer) {
+			p.serve(1, func(topic iothub.Topic) { p.publish(iothub.TwinResponseTopic(500, topic.RequestID, 0), "") })
+		}},
+		{"twin is nonsense", devicesim.TwinRefused, func(p *peer) {
+			p.serve(1, func(topic iothub.Topic) { p.accept(topic, `7`) })
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := scripted(t, c.serve).fleet(t, devicesim.Options{Timeout: 300 * time.Millisecond})
+			wantProblem(t, f.Start(t.Context(), dev1), c.want)
+			status := device(t, f, "dev1")
+			if status.State != devicesim.Backoff || status.Problem == nil || status.Problem.Kind != c.want || status.RetryAt.IsZero() {
+				t.Errorf("status is %+v", status)
+			}
+		})
+	}
+}
+
+func TestCertificateProblems(t *testing.T) {
+	good, pool := certificate(t, "localhost", time.Now().Add(30*time.Minute))
+	_, stranger := certificate(t, "localhost", time.Now().Add(30*time.Minute))
+	named, namedPool := certificate(t, "elsewhere", time.Now().Add(30*time.Minute))
+	old, oldPool := certificate(t, "localhost", time.Now().Add(-time.Minute))
+	_ = pool
+	for _, c := range []struct {
+		name string
+		cert tls.Certificate
+		pool *x509.CertPool
+		want devicesim.Problem
+	}{
+		{"authority", good, stranger, devicesim.TLSUnknownAuthority},
+		{"name", named, namedPool, devicesim.TLSName},
+		{"expired", old, oldPool, devicesim.TLSTime},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := play(t, c.cert, c.pool, func(p *peer) { p.read() }).fleet(t, devicesim.Options{})
+			wantProblem(t, f.Start(t.Context(), dev1), c.want)
+		})
+	}
+}
+
+// A port that speaks no TLS, and one that accepts and stays silent.
+func TestPortWithoutTLS(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		greet string
+		want  devicesim.Problem
+	}{
+		{"plain text", "SSH-2.0-OpenSSH_9.2\r\n", devicesim.TLSFailed},
+		{"silent", "", devicesim.Timeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				if _, err := conn.Write([]byte(c.greet)); err != nil {
+					t.Error(err)
+				}
+				buffer := make([]byte, 1024)
+				for err == nil {
+					_, err = conn.Read(buffer)
+				}
+			}()
+			f := newFleet(t, devicesim.Options{MQTTAddr: ln.Addr().String(), Timeout: 300 * time.Millisecond})
+			wantProblem(t, f.Start(t.Context(), dev1), c.want)
+			if err := f.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			ln.Close()
+			<-over
+		})
+	}
+}
+
+// A hub that reads nothing must not hold up Stop.
+func TestStopIsQuickWhateverTheHubDoes(t *testing.T) {
+	connected := make(chan struct{}, 1)
+	s := scripted(t, func(p *peer) {
+		p.read()
+		connected <- struct{}{}
+		p.read()
+	})
+	f := s.fleet(t, devicesim.Options{})
+	result := make(chan error, 1)
+	go func() { result <- f.Start(t.Context(), dev1) }()
+	<-connected
+	began := time.Now()
+	if err := f.Stop(t.Context(), "dev1"); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	wantError(t, <-result, devicesim.ErrNotRunning)
+}
