@@ -233,8 +233,15 @@ func (c *checker) fail(at span, code Code, args ...string) *Error {
 	return newError(c.text, at, code, args...)
 }
 
+// mostWarnings is how many a query keeps: nobody reads more, and a long query
+// could earn thousands.
+const mostWarnings = 20
+
 // warn returns the warning, so that a repair can be added at once.
 func (c *checker) warn(at span, code Code, args ...string) *Warning {
+	if len(c.q.Warnings) == mostWarnings {
+		return &Warning{}
+	}
 	c.q.Warnings = append(c.q.Warnings, newProblem(c.text, at, code, args...))
 	return &c.q.Warnings[len(c.q.Warnings)-1]
 }

@@ -74,9 +74,6 @@ func nameEnd(text string, from int) int {
 	end := from
 	for i, c := range text[from:] {
 		next := from + i + utf8.RuneLen(c)
-		if c == utf8.RuneError {
-			break
-		}
 		if c == '-' && i > 0 {
 			follower, _ := utf8.DecodeRuneInString(text[next:])
 			if isNamePart(follower) {

@@ -341,6 +341,15 @@ func TestGroupKeys(t *testing.T) {
 	}
 }
 
+// TestManyWarnings holds that a query of nothing but mistakes keeps the first.
+func TestManyWarnings(t *testing.T) {
+	t.Parallel()
+	q := mustParse(t, "SELECT * FROM devices WHERE a = 1"+strings.Repeat(" OR b = null", 50))
+	if len(q.Warnings) != mostWarnings || q.Warnings[0].Args["name"] != "a" {
+		t.Errorf("%d warnings, the first about %v", len(q.Warnings), q.Warnings[0].Args)
+	}
+}
+
 func TestClosest(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ word, want string }{
