@@ -7,8 +7,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"twinboard/devicesim"
 	"twinboard/feed"
 	"twinboard/hubclient"
+	"twinboard/hubclient/fleet"
 	"twinboard/hubclient/iothub"
 	"twinboard/views"
 )
@@ -22,6 +24,9 @@ type Hub struct {
 	// HostName is the service's, with its port unless 443.
 	HostName string
 	Client   *hubclient.Client
+	Fleet    *fleet.Fleet
+	// Sim runs simulated devices on the hub; nil where there are none.
+	Sim *devicesim.Fleet
 	// Trace holds the requests and packets of client and simulator.
 	Trace *feed.Feed[iothub.WireEntry]
 	// ServiceConnection returns the connection string of a policy. It is nil for

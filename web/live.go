@@ -268,8 +268,11 @@ func (st *stream) follow(ctx context.Context, cursor string, all chan<- repaint)
 	slow := make(chan struct{})
 	closeOnce := sync.OnceFunc(func() { close(slow) })
 	for i, src := range st.sources {
+		newest := src.last()
 		missed, complete, run := src.follow(i, at[i])
-		whole = whole && complete
+		if !complete {
+			whole, st.at[i] = false, newest
+		}
 		for _, r := range missed {
 			st.see(r)
 		}

@@ -83,8 +83,8 @@ func checkOptions(o Options) error {
 	}
 	seen := map[string]bool{}
 	for _, h := range o.Hubs {
-		if h.Slug == "" || h.Client == nil {
-			return fmt.Errorf("hub %q lacks its slug or client", h.Name)
+		if h.Slug == "" || h.Client == nil || h.Fleet == nil {
+			return fmt.Errorf("hub %q lacks its slug, client or fleet", h.Name)
 		}
 		if seen[h.Slug] {
 			return fmt.Errorf("two hubs are called %q", h.Slug)
