@@ -1,0 +1,157 @@
+package fleet
+
+import "sync"
+
+// picture holds the entries, by id and as a list.
+type picture struct {
+	mu   sync.RWMutex
+	byID map[string]*entry
+	list []*entry
+	// pass counts the fills; filling is set while one runs. late are the ids
+	// that changed before the fill came to them: what it reads of them may be
+	// older than the change.
+	pass    uint64
+	filling bool
+	late    map[string]struct{}
+}
+
+func newPicture() *picture {
+	return &picture{byID: map[string]*entry{}, late: map[string]struct{}{}}
+}
+
+func (p *picture) len() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.list)
+}
+
+func (p *picture) get(id string) *entry {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.byID[id]
+}
+
+// begin starts a fill. It does not touch what is there.
+func (p *picture) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pass++
+	p.filling = true
+	clear(p.late)
+}
+
+// end ends a fill and returns the ids that changed meanwhile but were never
+// read, and those that the fill did not come by.
+func (p *picture) end() (late, unseen []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.filling = false
+	for id := range p.late {
+		late = append(late, id)
+	}
+	for _, e := range p.list {
+		if _, changed := p.late[e.id]; e.pass != p.pass && !changed {
+			unseen = append(unseen, e.id)
+		}
+	}
+	clear(p.late)
+	return late, unseen
+}
+
+// tooEarly reports whether a change comes before the running fill has read the
+// device afresh, and remembers it then.
+func (p *picture) tooEarly(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.byID[id]
+	if !p.filling || e != nil && e.pass == p.pass {
+		return false
+	}
+	p.late[id] = struct{}{}
+	return true
+}
+
+// fill puts a row of the running fill. keep decides whether what is there is
+// newer and stays. It returns what was there before and whether the device
+// changed while the row was on its way.
+func (p *picture) fill(e *entry, keep func(old *entry, thisPass bool) bool) (old *entry, kept, changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old = p.byID[e.id]
+	if _, changed = p.late[e.id]; changed {
+		delete(p.late, e.id)
+	}
+	if old != nil && keep(old, old.pass == p.pass) {
+		old.pass = p.pass
+		return old, true, changed
+	}
+	p.set(e)
+	return old, false, changed
+}
+
+// putIf puts what was read by id, if that is still current, and returns what
+// was there.
+func (p *picture) putIf(e *entry, current func() bool) (old *entry, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !current() {
+		return nil, false
+	}
+	old = p.byID[e.id]
+	p.set(e)
+	return old, true
+}
+
+// swap replaces an entry unless somebody else did.
+func (p *picture) swap(old, e *entry) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byID[e.id] != old {
+		return false
+	}
+	p.set(e)
+	return true
+}
+
+// set puts an entry; the lock is held.
+func (p *picture) set(e *entry) {
+	e.pass = p.pass
+	if old := p.byID[e.id]; old != nil {
+		e.index = old.index
+		p.list[e.index] = e
+	} else {
+		e.index = len(p.list)
+		p.list = append(p.list, e)
+	}
+	p.byID[e.id] = e
+}
+
+// remove takes a device out and reports whether it was there.
+func (p *picture) remove(id string) bool {
+	removed, _ := p.removeIf(id, func() bool { return true })
+	return removed
+}
+
+// removeIf takes a device out, if its absence is still current. A running fill
+// may come by an old row of it, so the id counts as changed.
+func (p *picture) removeIf(id string, current func() bool) (removed, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !current() {
+		return false, false
+	}
+	if p.filling {
+		p.late[id] = struct{}{}
+	}
+	e := p.byID[id]
+	if e == nil {
+		return false, true
+	}
+	last := len(p.list) - 1
+	p.list[e.index] = p.list[last]
+	p.list[e.index].index = e.index
+	p.list[last] = nil
+	p.list = p.list[:last]
+	delete(p.byID, id)
+	return true, true
+}
