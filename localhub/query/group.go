@@ -2,6 +2,7 @@ package query
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // Groups collects matching twins into the rows of an aggregation. Twins that
@@ -12,6 +13,8 @@ type Groups struct {
 	q      *Query
 	groups map[string]*group
 	order  []*group
+	keys   []Value // of the twin at hand
+	name   []byte  // likewise, its entry in groups
 }
 
 type group struct {
@@ -28,22 +31,22 @@ type total struct {
 // NewGroups begins an aggregation. Without GROUP BY there is always one group,
 // so that COUNT() of nothing is a row with 0.
 func (q *Query) NewGroups() *Groups {
-	g := &Groups{q: q, groups: map[string]*group{}}
+	g := &Groups{q: q, groups: map[string]*group{}, keys: make([]Value, len(q.GroupBy))}
 	if len(q.GroupBy) == 0 {
-		g.group(nil)
+		g.group()
 	}
 	return g
 }
 
 // Add counts one twin. The caller has matched it.
 func (g *Groups) Add(r Row) {
-	keys := make([]Value, len(g.q.GroupBy))
 	for i, path := range g.q.GroupBy {
-		if v := r.Value(path); v.primitive() {
-			keys[i] = v
+		g.keys[i] = r.Value(path)
+		if !g.keys[i].primitive() {
+			g.keys[i] = Value{}
 		}
 	}
-	group := g.group(keys)
+	group := g.group()
 	for i, item := range g.q.Items {
 		column := &group.columns[i]
 		column.rows++
@@ -53,15 +56,16 @@ func (g *Groups) Add(r Row) {
 	}
 }
 
-func (g *Groups) group(keys []Value) *group {
-	var name []byte
-	for _, k := range keys {
-		name = appendKey(name, k)
+// group finds or begins the group of the keys at hand.
+func (g *Groups) group() *group {
+	g.name = g.name[:0]
+	for _, k := range g.keys {
+		g.name = appendKey(g.name, k)
 	}
-	found, ok := g.groups[string(name)]
+	found, ok := g.groups[string(g.name)]
 	if !ok {
-		found = &group{keys: keys, columns: make([]total, len(g.q.Items))}
-		g.groups[string(name)] = found
+		found = &group{keys: slices.Clone(g.keys), columns: make([]total, len(g.q.Items))}
+		g.groups[string(g.name)] = found
 		g.order = append(g.order, found)
 	}
 	return found

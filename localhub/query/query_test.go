@@ -75,6 +75,16 @@ func TestNotUTF8(t *testing.T) {
 	}
 }
 
+// TestCarriageReturn holds that lines of Windows are shown without their end.
+func TestCarriageReturn(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("SELECT * FROM devices\r\n\tWHERE tags.größe.group = '🙂'\r\n\tAND tags.b = 1\r\n")
+	want := "line 2, column 19: \"group\" is a reserved word here. Write it as [[group]].\n\tWHERE tags.größe.group = '🙂'\n\t                 ^^^^^"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 // TestProblem shows what a dashboard gets besides the text.
 func TestProblem(t *testing.T) {
 	t.Parallel()
