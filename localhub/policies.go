@@ -1,5 +1,15 @@
 package localhub
 
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
 // permission is a set of rights (IoT Hub documentation: control access).
 type permission uint8
 
@@ -11,7 +21,44 @@ const (
 	deviceConnect                         // what a device does, for any device
 )
 
+var rightNames = []struct {
+	right permission
+	name  string
+}{
+	{registryRead, "RegistryRead"},
+	{registryWrite, "RegistryWrite"},
+	{serviceConnect, "ServiceConnect"},
+	{deviceConnect, "DeviceConnect"},
+}
+
 func (p permission) has(right permission) bool { return p&right == right }
+
+func (p permission) String() string {
+	var names []string
+	for _, r := range rightNames {
+		if p.has(r.right) {
+			names = append(names, r.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+func parsePermission(s string) (permission, error) {
+	var p permission
+	for name := range strings.SplitSeq(s, ",") {
+		i := slices.IndexFunc(rightNames, func(r struct {
+			right permission
+			name  string
+		}) bool {
+			return r.name == name
+		})
+		if i < 0 {
+			return 0, fmt.Errorf("unknown right %q", name)
+		}
+		p |= rightNames[i].right
+	}
+	return p, nil
+}
 
 // policy is a shared access policy: a name, two keys in base64, both valid, and
 // the rights they give.
@@ -23,3 +70,74 @@ type policy struct {
 
 // policies holds the shared access policies by name.
 type policies map[string]policy
+
+// builtIn are the policies of a new IoT Hub, and the one that Microsoft's twin
+// tutorial has people create.
+var builtIn = []policy{
+	{Name: "iothubowner", Rights: registryRead | registryWrite | serviceConnect | deviceConnect},
+	{Name: "service", Rights: serviceConnect},
+	{Name: "device", Rights: deviceConnect},
+	{Name: "registryRead", Rights: registryRead},
+	{Name: "registryReadWrite", Rights: registryRead | registryWrite},
+	{Name: "serviceAndRegistryRead", Rights: serviceConnect | registryRead},
+}
+
+// openPolicies reads the policies, making those that are missing with random
+// keys.
+func openPolicies(ctx context.Context, s *store.Store) (policies, error) {
+	p, err := readPolicies(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var missing []store.Policy
+	for _, b := range builtIn {
+		if _, ok := p[b.Name]; !ok {
+			b.Primary, b.Secondary = newKey(), newKey()
+			missing = append(missing, store.Policy{Name: b.Name, Primary: b.Primary, Secondary: b.Secondary, Rights: b.Rights.String()})
+			p[b.Name] = b
+		}
+	}
+	if len(missing) == 0 {
+		return p, nil
+	}
+	return p, s.AddPolicies(ctx, missing)
+}
+
+func readPolicies(ctx context.Context, s *store.Store) (policies, error) {
+	rows, err := s.Policies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := policies{}
+	for _, row := range rows {
+		rights, err := parsePermission(row.Rights)
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: %w", row.Name, err)
+		}
+		p[row.Name] = policy{Name: row.Name, Primary: row.Primary, Secondary: row.Secondary, Rights: rights}
+	}
+	return p, nil
+}
+
+// PolicyError means that a hub has no policy of a name.
+type PolicyError struct {
+	Name  string
+	Known []string // sorted
+}
+
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("The hub has no policy %q. Choose one of %s.", e.Name, strings.Join(e.Known, ", "))
+}
+
+func (p policies) connectionString(name string, e endpoints) (iothub.ServiceConnectionString, error) {
+	found, ok := p[name]
+	if !ok {
+		missing := &PolicyError{Name: name}
+		for known := range p {
+			missing.Known = append(missing.Known, known)
+		}
+		slices.Sort(missing.Known)
+		return iothub.ServiceConnectionString{}, missing
+	}
+	return iothub.ServiceConnectionString{HostName: e.serviceHost(), SharedAccessKeyName: name, SharedAccessKey: found.Primary}, nil
+}

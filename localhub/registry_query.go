@@ -21,7 +21,7 @@ var errEndOfPage = errors.New("end of page")
 // began. Continuation is "" for the first page; it stays valid while twins
 // change and across restarts: rows come in the order of registration, and a
 // page begins behind the last row of the one before. A page size outside 1 to
-// 100 is cut to 100. A refused text is an ArgumentInvalid with the *query.Error
+// 100 is cut to 100. A explained text is an ArgumentInvalid with the *query.Error
 // in its chain.
 func (r *registry) query(ctx context.Context, text, continuation string, pageSize int) (page, error) {
 	q, err := query.Parse(text)
@@ -54,7 +54,7 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 func queryRefusal(err error) error {
 	var q *query.Error
 	if errors.As(err, &q) {
-		return &refused{iothub.ErrArgumentInvalid.With("%s", q.Error()), q}
+		return &explained{iothub.ErrArgumentInvalid.With("%s", q.Error()), q}
 	}
 	return err
 }

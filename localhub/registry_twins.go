@@ -63,17 +63,17 @@ func checkPatch(p iothub.TwinPatch) error {
 	return overLimit(iothub.CheckContent(iothub.SectionDesired, p.Desired))
 }
 
-// refused is what the service answers, with the reason in the chain for those
+// explained is what the service answers, with the reason in the chain for those
 // who can show it better than as text.
-type refused struct {
+type explained struct {
 	answer *iothub.Error
 	cause  error
 }
 
-func (e *refused) Error() string { return e.answer.Error() }
+func (e *explained) Error() string { return e.answer.Error() }
 
 // Unwrap gives both.
-func (e *refused) Unwrap() []error { return []error{e.answer, e.cause} }
+func (e *explained) Unwrap() []error { return []error{e.answer, e.cause} }
 
 // overLimit turns a broken limit into a refusal. That an oversized section is
 // ArgumentInvalid, too, is a choice.
@@ -81,7 +81,7 @@ func overLimit(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &refused{iothub.ErrArgumentInvalid.With("%v", err), err}
+	return &explained{iothub.ErrArgumentInvalid.With("%v", err), err}
 }
 
 // twinEdit is one service write of a twin while it is worked out: the record
