@@ -18,7 +18,6 @@ type TwinProps struct {
 	Tags    TagsProps
 	Sizes   []SizeProps
 	Foot    TwinFootProps
-	Alive   bool // the page has an event stream
 }
 
 // TwinHeadProps stands beside the device's name. Versions are the numbers of
@@ -90,9 +89,9 @@ type TagsProps struct {
 
 // TwinFootProps says how old the page is and takes its content elsewhere.
 type TwinFootProps struct {
-	Read             AgeProps
-	Az, Curl, Link   string
-	RawHref, JSONTab string
+	Read           AgeProps
+	Az, Curl, Link string
+	RawHref        string
 }
 
 // TwinJSONProps is the whole document, section by section.
@@ -126,6 +125,7 @@ type TwinEditProps struct {
 	// Failure says why the last attempt was not carried out; nil for none.
 	Failure    *ErrorProps
 	Size       SizeProps
+	Based      string // the version the form began with, as a sentence
 	CancelHref string
 }
 

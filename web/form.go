@@ -34,7 +34,11 @@ type formRow struct {
 
 // mistake is what keeps a form from being sent: Field is the id of the control
 // it belongs to, Text is for the person.
-type mistake struct{ Field, Text string }
+// Line and Column, from 1, place it within a JSON text; 0 elsewhere.
+type mistake struct {
+	Field, Text  string
+	Line, Column int
+}
 
 // twinForm is one section of a twin being edited: what the person saw when they
 // began, and what they typed since, either as rows or as JSON. It travels whole
@@ -107,7 +111,7 @@ func (f *twinForm) seen() []views.Hidden {
 		as = kindJSON
 	}
 	return []views.Hidden{
-		{Name: "base", Value: compact(f.Base)}, {Name: "etag", Value: string(f.ETag)},
+		{Name: "base", Value: oneLine(f.Base)}, {Name: "etag", Value: string(f.ETag)},
 		{Name: "version", Value: f.Version}, {Name: "undoes", Value: f.Undoes}, {Name: "as", Value: as},
 	}
 }
@@ -180,7 +184,7 @@ func kindOf(value any) (kind, typed string) {
 	case bool:
 		return kindBoolean, strconv.FormatBool(value)
 	}
-	return kindJSON, compact(value)
+	return kindJSON, oneLine(value)
 }
 
 // edited is the whole section as typed, or what is wrong with it.
@@ -217,7 +221,7 @@ func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []mista
 		err = uniqueMembers([]byte(typed))
 	}
 	if err != nil {
-		return nil, []mistake{{jsonField, jsonMistakeText(ctx, typed, err)}}
+		return nil, []mistake{jsonMistake(ctx, typed, err)}
 	}
 	// In a twin a null is no value but a removal, at the hub and so here.
 	return iothub.Merge(nil, doc), nil
@@ -232,12 +236,12 @@ func documentOfRows(ctx context.Context, rows []formRow) (iothub.Document, []mis
 		}
 		path, message := r.path(ctx, doc)
 		if message != "" {
-			mistakes = append(mistakes, mistake{pathField(i), message})
+			mistakes = append(mistakes, mistake{Field: pathField(i), Text: message})
 			continue
 		}
 		value, message := r.value(ctx)
 		if message != "" {
-			mistakes = append(mistakes, mistake{valueField(i), message})
+			mistakes = append(mistakes, mistake{Field: valueField(i), Text: message})
 			continue
 		}
 		doc.Set(path, value)
@@ -301,7 +305,7 @@ func jsonValue(ctx context.Context, typed string) (any, string) {
 	}
 	switch {
 	case err != nil:
-		return nil, jsonMistakeText(ctx, typed, err)
+		return nil, jsonMistake(ctx, typed, err).Text
 	case v == nil:
 		return nil, text.T(ctx, "twin.problem.null")
 	}

@@ -12,23 +12,26 @@ import (
 	"twinboard/views/text"
 )
 
-// jsonMistakeText says in the reader's language where a typed text stops being the
+// jsonMistake says in the reader's language where a typed text stops being the
 // JSON we need. It names the character instead of passing on the parser's
 // English.
-func jsonMistakeText(ctx context.Context, typed string, err error) string {
+func jsonMistake(ctx context.Context, typed string, err error) mistake {
 	var syntax *iothub.SyntaxError
 	var twice *duplicateError
 	switch {
 	case errors.As(err, &twice):
-		return text.T(ctx, "twin.problem.duplicate", "Line", twice.Line, "Column", twice.Column, "Name", shortened(twice.Name))
+		return mistake{Field: jsonField, Line: twice.Line, Column: twice.Column,
+			Text: text.T(ctx, "twin.problem.duplicate", "Line", twice.Line, "Column", twice.Column, "Name", shortened(twice.Name))}
 	case !errors.As(err, &syntax):
-		return text.T(ctx, "twin.problem.object")
+		return mistake{Field: jsonField, Text: text.T(ctx, "twin.problem.object")}
 	}
-	character := characterAt(typed, syntax.Line, syntax.Column)
-	if character == "" {
-		return text.T(ctx, "twin.problem.json-end", "Line", syntax.Line, "Column", syntax.Column)
+	m := mistake{Field: jsonField, Line: syntax.Line, Column: syntax.Column}
+	if character := characterAt(typed, m.Line, m.Column); character != "" {
+		m.Text = text.T(ctx, "twin.problem.json", "Line", m.Line, "Column", m.Column, "Character", character)
+	} else {
+		m.Text = text.T(ctx, "twin.problem.json-end", "Line", m.Line, "Column", m.Column)
 	}
-	return text.T(ctx, "twin.problem.json", "Line", syntax.Line, "Column", syntax.Column, "Character", character)
+	return m
 }
 
 // characterAt is the character at a place counted from 1, "" past the end of
@@ -105,8 +108,8 @@ func duplicateAt(data []byte, end int, name string) error {
 // indented writes a value for an editor.
 func indented(v any) string { return encoded(v, "  ") }
 
-// compact writes a value in one line.
-func compact(v any) string { return encoded(v, "") }
+// oneLine writes a value in one line.
+func oneLine(v any) string { return encoded(v, "") }
 
 // encoded writes JSON without the escapes for HTML: templ escapes what it
 // shows, and people should read what they typed.

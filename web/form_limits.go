@@ -52,9 +52,9 @@ func keyText(ctx context.Context, e *iothub.LimitError) string {
 func (f *twinForm) limitMistake(ctx context.Context, err error, doc iothub.Document) mistake {
 	var limit *iothub.LimitError
 	if !errors.As(err, &limit) {
-		return mistake{"", err.Error()}
+		return mistake{Text: err.Error()}
 	}
-	p := mistake{jsonField, limitText(ctx, limit, doc)}
+	p := mistake{Field: jsonField, Text: limitText(ctx, limit, doc)}
 	if f.AsJSON {
 		return p
 	}

@@ -107,7 +107,7 @@ func TestEditedRows(t *testing.T) {
 			f := twinForm{Section: iothub.SectionDesired, Base: iothub.Document{}, Rows: tt.rows}
 			doc, mistakes := f.edited(english())
 			if tt.text != "" {
-				want := []mistake{{tt.field, tt.text}}
+				want := []mistake{{Field: tt.field, Text: tt.text}}
 				if diff := cmp.Diff(want, mistakes); diff != "" {
 					t.Errorf("mistakes (-want +got):\n%s", diff)
 				}
@@ -139,8 +139,11 @@ func TestEditedJSON(t *testing.T) {
 			f := twinForm{Section: iothub.SectionTags, Base: iothub.Document{}, AsJSON: true, JSON: tt.typed}
 			doc, mistakes := f.edited(english())
 			if tt.text != "" {
-				if diff := cmp.Diff([]mistake{{jsonField, tt.text}}, mistakes); diff != "" {
-					t.Errorf("mistakes (-want +got):\n%s", diff)
+				if len(mistakes) != 1 || mistakes[0].Field != jsonField || mistakes[0].Text != tt.text {
+					t.Errorf("mistakes %v, want %q", mistakes, tt.text)
+				}
+				if place := fmt.Sprintf("Line %d, column %d:", mistakes[0].Line, mistakes[0].Column); strings.HasPrefix(tt.text, "Line") && !strings.HasPrefix(tt.text, place) {
+					t.Errorf("marked at %s", place)
 				}
 				return
 			}
@@ -163,13 +166,13 @@ func filled(n int) iothub.Document {
 func TestEditedSize(t *testing.T) {
 	f := newTwinForm(iothub.SectionTags, iothub.Document{}, "AAA=", true)
 	f.show(filled(9000))
-	want := []mistake{{jsonField, "The document would be 8.8 KB. The limit is 8 KB. “t00” alone is 1 KB."}}
+	want := []mistake{{Field: jsonField, Text: "The document would be 8.8 KB. The limit is 8 KB. “t00” alone is 1 KB."}}
 	_, mistakes := f.edited(english())
 	if diff := cmp.Diff(want, mistakes); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
 	_, mistakes = f.edited(text.With(context.Background(), "es"))
-	want = []mistake{{jsonField, "El documento tendría 8,8 KB. El límite es de 8 KB. Solo «t00» ocupa 1 KB."}}
+	want = []mistake{{Field: jsonField, Text: "El documento tendría 8,8 KB. El límite es de 8 KB. Solo «t00» ocupa 1 KB."}}
 	if diff := cmp.Diff(want, mistakes); diff != "" {
 		t.Errorf("mistakes in Spanish (-want +got):\n%s", diff)
 	}

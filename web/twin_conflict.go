@@ -42,8 +42,8 @@ type conflict struct {
 	Base, Theirs, Mine side
 }
 
-// merge is what a three-way comparison finds.
-type merge struct {
+// threeWayMerge is what a three-way comparison finds.
+type threeWayMerge struct {
 	// Document is what the hub has now with all of my changes that touch
 	// nobody else's; where both changed, it holds the hub's.
 	Document iothub.Document
@@ -57,13 +57,13 @@ type merge struct {
 // document both began with, theirs what the hub has now, mine what I typed. A
 // change on one side only is taken; the same change on both sides is one;
 // different changes at one path are a conflict, which a person decides.
-func threeWay(base, theirs, mine iothub.Document) merge {
-	var m merge
+func threeWay(base, theirs, mine iothub.Document) threeWayMerge {
+	var m threeWayMerge
 	m.Document = m.members(nil, base, theirs, mine)
 	return m
 }
 
-func (m *merge) members(at iothub.Path, base, theirs, mine map[string]any) map[string]any {
+func (m *threeWayMerge) members(at iothub.Path, base, theirs, mine map[string]any) map[string]any {
 	out := map[string]any{}
 	for _, k := range unionKeys(base, theirs, mine) {
 		path := append(slices.Clip(at), k)
@@ -74,7 +74,7 @@ func (m *merge) members(at iothub.Path, base, theirs, mine map[string]any) map[s
 	return out
 }
 
-func (m *merge) member(at iothub.Path, base, theirs, mine side) side {
+func (m *threeWayMerge) member(at iothub.Path, base, theirs, mine side) side {
 	switch {
 	case theirs.same(mine):
 		return theirs
@@ -97,7 +97,7 @@ func (m *merge) member(at iothub.Path, base, theirs, mine side) side {
 
 // settle puts the decisions on top of the merged document, one for each
 // conflict, in their order.
-func (m merge) settle(decisions []side) iothub.Document {
+func (m threeWayMerge) settle(decisions []side) iothub.Document {
 	out := iothub.Clone(m.Document)
 	for i, c := range m.Conflicts {
 		put(out, c.Path, decisions[i])

@@ -113,11 +113,11 @@ func TestChanges(t *testing.T) {
 			for _, c := range changes(document(t, tt.from), document(t, tt.to)) {
 				line := c.Path.String() + ":"
 				if c.Old.Set {
-					line += " " + compact(c.Old.Value)
+					line += " " + oneLine(c.Old.Value)
 				}
 				line += " →"
 				if c.New.Set {
-					line += " " + compact(c.New.Value)
+					line += " " + oneLine(c.New.Value)
 				}
 				got = append(got, line)
 			}
@@ -149,7 +149,7 @@ func anyValue(depth int) *rapid.Generator[any] {
 
 // holds reports whether d has the new side of a change. An empty object counts
 // as there when the other party has put something into it.
-func holds(d iothub.Document, c change) bool {
+func holds(d iothub.Document, c leafChange) bool {
 	v, ok := d.Get(c.Path)
 	if m, isObject := c.New.object(); isObject && len(m) == 0 {
 		_, there := v.(map[string]any)

@@ -1,0 +1,204 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strconv"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// frame is the page around a form, its review and its conflicts.
+func (e *editing) frame(title string) (views.PageProps, error) {
+	ctx := e.Request().Context()
+	page, err := e.server.frame(e, "devices")
+	page.Title = text.T(ctx, title, "Device", e.id)
+	page.Back = views.Link{Label: e.id, Href: e.hub.devicePath(e.id)}
+	return page, err
+}
+
+// editProps is the form as the view shows it.
+func editProps(ctx context.Context, f twinForm, mistakes []mistake, focus string) views.TwinEditProps {
+	p := views.TwinEditProps{AsJSON: f.AsJSON, Hidden: f.seen(), Size: f.size(ctx)}
+	if f.Version != "" {
+		p.Based = text.T(ctx, "twin.edit.based", "Version", f.Version)
+	}
+	for _, m := range mistakes {
+		p.Errors = append(p.Errors, views.FieldError{FieldID: m.Field, Message: m.Text})
+	}
+	if f.AsJSON {
+		p.Editor = editorProps(ctx, f, mistakes)
+		return p
+	}
+	for i, r := range f.Rows {
+		row := views.EditRow{
+			PathID: pathField(i), ValueID: valueField(i), RestoreID: restoreField(i),
+			Path: r.Path, Known: r.Known, Kind: r.Kind, Text: r.Text, Removed: r.Removed,
+			PathError: mistakeAt(mistakes, pathField(i)), ValueError: mistakeAt(mistakes, valueField(i)),
+			RemoveValue: "remove:" + strconv.Itoa(i), RestoreValue: "restore:" + strconv.Itoa(i),
+		}
+		switch focus {
+		case row.PathID:
+			row.Focus = "path"
+		case row.ValueID:
+			row.Focus = "value"
+		case row.RestoreID:
+			row.Focus = "restore"
+		}
+		p.Rows = append(p.Rows, row)
+	}
+	return p
+}
+
+func editorProps(ctx context.Context, f twinForm, mistakes []mistake) views.EditorProps {
+	section := "desired"
+	if f.Section == iothub.SectionTags {
+		section = "tags"
+	}
+	p := views.EditorProps{
+		ID: jsonField, Name: "json", Mode: "json", Value: f.JSON, Rows: 18,
+		Label: text.T(ctx, "twin.edit.json."+section), Hint: text.T(ctx, "twin.edit.json.hint"),
+	}
+	for _, m := range mistakes {
+		if m.Field == jsonField {
+			p.Error, p.ErrorLine, p.ErrorColumn = m.Text, m.Line, m.Column
+		}
+	}
+	return p
+}
+
+func mistakeAt(mistakes []mistake, field string) string {
+	for _, m := range mistakes {
+		if m.Field == field {
+			return m.Text
+		}
+	}
+	return ""
+}
+
+// size is how full the section would be; while something is wrong with what is
+// typed, how full it was.
+func (f *twinForm) size(ctx context.Context) views.SizeProps {
+	doc, mistakes := f.typed(ctx)
+	if len(mistakes) > 0 {
+		doc = f.Base
+	}
+	return sizeOf(ctx, f.Section, doc)
+}
+
+// reviewProps is a change before it is sent: nothing is left out.
+func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewProps {
+	ctx := e.Request().Context()
+	p := views.TwinReviewProps{
+		DeviceID: e.id, Section: e.section, Action: editPath(e.hub, e.id, e.section), CancelHref: e.hub.devicePath(e.id),
+		Hidden: f.hidden(), Size: sizeOf(ctx, f.Section, doc), Changes: changeProps(ctx, changes(f.Base, doc)),
+	}
+	p.Count = len(p.Changes)
+	patch := e.patch(iothub.Diff(f.Base, doc))
+	p.Bytes = text.Size(ctx, int64(len(oneLine(patch))))
+	p.Request = requestText(e.hub, e.id, f.ETag, patch)
+	p.Az, p.Curl = azUpdate(e.hub, e.id, f.ETag, patch), curlUpdate(e.hub, e.id, f.ETag, patch)
+	return p
+}
+
+func changeProps(ctx context.Context, list []leafChange) []views.ChangeProps {
+	var out []views.ChangeProps
+	for i, c := range list {
+		id := "change-" + strconv.Itoa(i)
+		out = append(out, views.ChangeProps{
+			Path: c.Path.String(), Old: valueProps(ctx, c.Old, id+"-old"), New: valueProps(ctx, c.New, id+"-new"),
+		})
+	}
+	return out
+}
+
+// conflictProps asks about each place that both changed.
+func (e *editing) conflictProps(f twinForm, theirs reading, m threeWayMerge, v url.Values) views.TwinConflictProps {
+	ctx := e.Request().Context()
+	p := views.TwinConflictProps{
+		DeviceID: e.id, Section: e.section, Action: editPath(e.hub, e.id, e.section), CancelHref: e.hub.devicePath(e.id),
+		Before: f.Version, Now: e.version(theirs), Kept: changeProps(ctx, m.Others),
+		Hidden: append(f.hidden(),
+			views.Hidden{Name: "theirs", Value: encodedTwin(theirs)},
+		),
+	}
+	for i, c := range m.Conflicts {
+		p.Conflicts = append(p.Conflicts, e.conflictField(ctx, i, c, theirs, v))
+	}
+	return p
+}
+
+func (e *editing) conflictField(ctx context.Context, i int, c conflict, theirs reading, v url.Values) views.ConflictProps {
+	index := strconv.Itoa(i)
+	p := views.ConflictProps{
+		Index: index, Path: c.Path.String(), Choice: v.Get("choice-" + index),
+		OtherKind: v.Get("kind-" + index), Other: v.Get("other-" + index),
+		Base:   valueProps(ctx, c.Base, "conflict-"+index+"-base"),
+		Theirs: valueProps(ctx, c.Theirs, "conflict-"+index+"-theirs"),
+		Mine:   valueProps(ctx, c.Mine, "conflict-"+index+"-mine"),
+	}
+	if p.OtherKind == "" {
+		p.OtherKind, _ = kindOf(c.Mine.Value)
+	}
+	if e.section == "desired" && c.Theirs.Set {
+		at := theirs.Properties.Desired.Metadata.At(c.Path).LastUpdated.Time
+		p.Changed = ageProps(ctx, at, e.server.now())
+	}
+	return p
+}
+
+// encodedTwin carries the hub's side of a conflict through the page, so that
+// the person decides about what they saw.
+func encodedTwin(r reading) string {
+	b, err := json.Marshal(r.Twin)
+	if err != nil {
+		return "" // a twin came from JSON, so it goes back
+	}
+	return string(b)
+}
+
+// requestText is the request that will be sent, as it will be sent but for its
+// credentials.
+func requestText(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
+	return "PATCH " + twinURL(h, id) + "\nIf-Match: " + etag.Header() + "\nContent-Type: application/json\n\n" + indented(patch)
+}
+
+func twinURL(h *Hub, id string) string {
+	return "https://" + h.HostName + "/twins/" + url.PathEscape(id) + "?api-version=" + iothub.APIVersion
+}
+
+// The commands below carry placeholders for secrets: what is copied from a page
+// is often pasted where others read it.
+
+func azShow(h *Hub, id string) string {
+	return `az iot hub device-twin show --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
+}
+
+func curlShow(h *Hub, id string) string { return curl(h) + " " + shellQuote(twinURL(h, id)) }
+
+func azUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
+	command := `az iot hub device-twin update --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
+	if patch.Tags != nil {
+		command += " --tags " + shellQuote(oneLine(patch.Tags))
+	}
+	if patch.Desired != nil {
+		command += " --desired " + shellQuote(oneLine(patch.Desired))
+	}
+	return command + " --etag " + shellQuote(string(etag))
+}
+
+func curlUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
+	return curl(h) + " --request PATCH --header " + shellQuote("If-Match: "+etag.Header()) +
+		" --header 'Content-Type: application/json' --data " + shellQuote(oneLine(patch)) + " " + shellQuote(twinURL(h, id))
+}
+
+func curl(h *Hub) string {
+	command := "curl"
+	if h.CAFile != "" {
+		command += ` --cacert "$(twinboard ca)"`
+	}
+	return command + ` --header "Authorization: $TOKEN"`
+}

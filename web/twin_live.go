@@ -1,0 +1,126 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/a-h/templ"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// twinPainter paints an open twin page: of the parts with ids, those that look
+// different from when they were last sent.
+type twinPainter struct {
+	server *Server
+	hub    *Hub
+	id     string
+	// page is the layout as the page's address told it, until the first painting.
+	page   string
+	begun  bool
+	layout layout
+	sent   map[string]string
+}
+
+func (s *Server) newTwinPainter(h *Hub, id, layout string) *twinPainter {
+	return &twinPainter{server: s, hub: h, id: id, page: layout, sent: map[string]string{}}
+}
+
+// part is a piece of the page with an id.
+type part struct {
+	id   string
+	body templ.Component
+}
+
+// paint is the painter of the page's stream.
+func (p *twinPainter) paint(ctx context.Context) ([]templ.Component, error) {
+	r, ok, err := p.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return p.changed(ctx, []part{{"twin-lead", views.Lead("twin-lead", text.T(ctx, "twin.gone"))}})
+	}
+	return p.changed(ctx, p.parts(ctx, r))
+}
+
+// read takes the twin from the picture where the change feed keeps it, and reads
+// it by its id elsewhere. ok is false when the device is gone.
+func (p *twinPainter) read(ctx context.Context) (r reading, ok bool, err error) {
+	status := p.hub.Fleet.Status()
+	known, ok := p.hub.Fleet.Get(p.id)
+	switch {
+	case status.Live:
+		if !ok {
+			return reading{}, false, nil
+		}
+		return reading{Twin: known.Twin(), at: p.server.now()}, true, nil
+	case status.Err != nil && ok:
+		return reading{Twin: known.Twin(), at: known.ReadAt, stale: true}, true, nil
+	}
+	r, err = p.server.twinOrMemory(ctx, p.hub, p.id)
+	if iothub.AsError(err).Is(iothub.ErrDeviceNotFound) && err != nil {
+		return reading{}, false, nil
+	}
+	return r, err == nil, err
+}
+
+func (p *twinPainter) parts(ctx context.Context, r reading) []part {
+	now := p.server.now()
+	d := p.server.drift(r)
+	head := twinHead(ctx, p.hub, r, now)
+	list := []part{
+		{"twin-connection", views.TwinConnection(head.Connection)},
+		{"twin-version", views.TwinVersion(head)},
+		{"twin-lead", views.Lead("twin-lead", leadSentence(ctx, d, now))},
+		{"twin-notice", views.TwinNotice(staleNotice(ctx, r))},
+		{"twin-tags", views.TwinTags(tagsProps(p.hub, r))},
+		{"twin-sizes", views.TwinSizes(sizeProps(ctx, r.Twin))},
+		{"twin-read", views.TwinRead(readAge(ctx, r, now))},
+	}
+	if !p.begun {
+		p.begun, p.layout = true, parseLayout(p.page, d)
+	}
+	next, moved := p.layout.after(d)
+	props := compareProps(ctx, p.hub, r, d, next, now)
+	p.layout = next
+	if moved {
+		p.forgetRows()
+		return append(list, part{"twin-compare", views.TwinCompare(props)})
+	}
+	for _, row := range append(props.Shown, props.Folded...) {
+		list = append(list, part{row.ID, views.SettingRow(row)})
+	}
+	for _, row := range props.DeviceOnly {
+		list = append(list, part{row.ID, views.DeviceOnlyRow(row)})
+	}
+	return append(list, part{"twin-preview", views.TwinPreview(props.Preview)})
+}
+
+// forgetRows makes the next painting send every row again: the page's are those
+// of the whole table now.
+func (p *twinPainter) forgetRows() {
+	for _, id := range p.layout.rows {
+		delete(p.sent, id)
+	}
+	delete(p.sent, "twin-preview")
+}
+
+// changed keeps the parts that look different from what was sent last.
+func (p *twinPainter) changed(ctx context.Context, parts []part) ([]templ.Component, error) {
+	var list []templ.Component
+	for _, part := range parts {
+		var b bytes.Buffer
+		if err := part.body.Render(ctx, &b); err != nil {
+			return nil, fmt.Errorf("paint %s: %w", part.id, err)
+		}
+		if html := b.String(); p.sent[part.id] != html {
+			p.sent[part.id] = html
+			list = append(list, templ.Raw(html))
+		}
+	}
+	return list, nil
+}

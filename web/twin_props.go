@@ -1,0 +1,265 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"hash/fnv"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// twinProps is the whole compare view.
+func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.TwinProps {
+	ctx, h, now := c.Request().Context(), hubOf(c), s.now()
+	p := views.TwinProps{
+		DeviceID: r.DeviceID, Tabs: deviceTabs(ctx, h, r.DeviceID, ""), Lead: leadSentence(ctx, d, now), Notice: staleNotice(ctx, r),
+		Compare: compareProps(ctx, h, r, d, newLayout(d), now),
+		Tags:    tagsProps(h, r), Sizes: sizeProps(ctx, r.Twin),
+		Foot: views.TwinFootProps{
+			Read: readAge(ctx, r, now), Az: azShow(h, r.DeviceID), Curl: curlShow(h, r.DeviceID),
+			Link: c.Scheme() + "://" + c.Request().Host + h.devicePath(r.DeviceID), RawHref: h.devicePath(r.DeviceID) + "?format=json",
+		},
+	}
+	return p
+}
+
+// staleNotice says that the hub can not be reached and of when the values are.
+func staleNotice(ctx context.Context, r reading) string {
+	if !r.stale {
+		return ""
+	}
+	return text.T(ctx, "twin.stale", "Time", text.Clock(ctx, r.at.Local()))
+}
+
+// twinHead is what stands beside the device's name.
+func twinHead(ctx context.Context, h *Hub, r reading, now time.Time) views.TwinHeadProps {
+	return views.TwinHeadProps{
+		Connection: connectionProps(ctx, r, now), EditHref: editPath(h, r.DeviceID, "desired"),
+		Desired: strconv.FormatInt(r.Properties.Desired.Version, 10), Reported: strconv.FormatInt(r.Properties.Reported.Version, 10),
+	}
+}
+
+// connectionProps tells the connection apart from the state. The twin does not
+// say since when; its last activity is the nearest we know of a device that is
+// not there.
+func connectionProps(ctx context.Context, r reading, now time.Time) views.ConnectionProps {
+	switch {
+	case r.stale:
+		return views.ConnectionProps{State: "unknown"}
+	case r.ConnectionState == iothub.Connected:
+		return views.ConnectionProps{State: "online"}
+	}
+	p := views.ConnectionProps{State: "offline"}
+	switch last := r.LastActivityTime.Time; {
+	case last.Year() <= 1:
+	case now.Sub(last) < 24*time.Hour:
+		p.Text = text.T(ctx, "connection.offline.since", "Time", text.ClockShort(ctx, last.Local()))
+	default:
+		p.Text = text.T(ctx, "connection.offline.since", "Time", text.Date(ctx, last.Local()))
+	}
+	return p
+}
+
+// ageProps is how old something is.
+func ageProps(ctx context.Context, at, now time.Time) views.AgeProps {
+	if at.Year() <= 1 {
+		return views.AgeProps{}
+	}
+	return views.AgeProps{Text: text.SpanShort(ctx, now.Sub(at)), Exact: text.Exact(ctx, at.Local()), Machine: at.UTC().Format(time.RFC3339)}
+}
+
+func readAge(ctx context.Context, r reading, now time.Time) views.AgeProps {
+	a := ageProps(ctx, r.at, now)
+	a.Text = text.AgoShort(ctx, now.Sub(r.at))
+	return a
+}
+
+// compareProps sorts the settings into those shown, those folded and those
+// that only the device has.
+func compareProps(ctx context.Context, h *Hub, r reading, d iothub.Drift, l layout, now time.Time) views.CompareProps {
+	p := views.CompareProps{
+		EditHref:      editPath(h, r.DeviceID, "desired"),
+		NeverReported: d.Wanted > 0 && len(r.Properties.Reported.Value) == 0,
+	}
+	for _, set := range d.Settings {
+		row := settingProps(ctx, h, r, set, now)
+		switch {
+		case !set.HasDesired:
+			p.DeviceOnly = append(p.DeviceOnly, row)
+		case l.folded[row.ID]:
+			p.Folded = append(p.Folded, row)
+		default:
+			p.Shown = append(p.Shown, row)
+		}
+	}
+	const few = 3
+	for _, row := range p.DeviceOnly[:min(few, len(p.DeviceOnly))] {
+		p.Preview = append(p.Preview, views.ValuePair{Name: row.Path, Value: views.ValueProps{Text: shortened(row.Device.Text)}})
+	}
+	return p
+}
+
+// settingProps is one line of the comparison.
+func settingProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, now time.Time) views.SettingProps {
+	id := rowID(set.Path)
+	p := views.SettingProps{
+		ID: id, Path: set.Path.String(), State: string(set.State), Age: ageProps(ctx, set.Since, now),
+		Wanted:  valueProps(ctx, side{set.Desired, set.HasDesired}, id+"-wanted"),
+		Device:  valueProps(ctx, side{set.Reported, set.HasReported}, id+"-device"),
+		Travels: set.State == iothub.Waiting || set.State == iothub.Applying,
+	}
+	if note := "twin.note." + string(set.State); text.Has(note) {
+		p.Note = note
+	}
+	if set.Ack != nil && set.AckCurrent && (set.Ack.Text != "" || set.State == iothub.Rejected) {
+		p.Answer, p.Code = set.Ack.Text, strconv.Itoa(set.Ack.Code)
+	}
+	const ownStart = 203 // the device chose the value at its start (IoT Plug and Play conventions)
+	p.Own = set.Ack != nil && set.Ack.Code == ownStart
+	p.Mend = mendProps(ctx, h, r, set, id)
+	return p
+}
+
+// mendProps offers to want what the device has, where the two are at odds.
+func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id string) *views.MendProps {
+	if r.stale || !set.HasReported || set.State != iothub.Rejected && set.State != iothub.Differs && set.State != iothub.TypeDiffers {
+		return nil
+	}
+	if iothub.Equal(set.Desired, set.Reported) {
+		return nil
+	}
+	was, becomes := iothub.Document{}, iothub.Document{}
+	was.Set(set.Path, set.Desired)
+	becomes.Set(set.Path, set.Reported)
+	value, label := shownValue(set.Reported), "twin.mend.back"
+	if set.State == iothub.TypeDiffers {
+		label = "twin.mend.type"
+	}
+	if len([]rune(value)) > 24 {
+		label = "twin.mend.long"
+	}
+	return &views.MendProps{
+		ID: id + "-mend", Action: editPath(h, r.DeviceID, "desired"), Label: text.T(ctx, label, "Value", value),
+		Fields: []views.Hidden{
+			{Name: "etag", Value: string(r.ETag)}, {Name: "was", Value: oneLine(was)}, {Name: "set", Value: oneLine(becomes)},
+		},
+	}
+}
+
+// rowID is the id of a setting's row: paths hold characters that ids and
+// selectors must not.
+func rowID(p iothub.Path) string {
+	f := fnv.New64a()
+	_, _ = f.Write([]byte(p.String())) // a hash takes everything
+	return "s-" + strconv.FormatUint(f.Sum64(), 36)
+}
+
+// valueProps shows one side of a setting.
+func valueProps(ctx context.Context, s side, id string) views.ValueProps {
+	if !s.Set {
+		return views.ValueProps{Missing: true}
+	}
+	p := views.ValueProps{Text: shownValue(s.Value)}
+	const long, start = 120, 80
+	if r := []rune(p.Text); len(r) > long {
+		p.ID, p.Short, p.Size = id, string(r[:start]), text.T(ctx, "twin.value.size", "Count", len(r))
+	}
+	return p
+}
+
+// shownValue writes a value so that its type can be told: a text stands bare unless
+// it could be taken for something else.
+func shownValue(value any) string {
+	s, ok := value.(string)
+	if !ok {
+		return oneLine(value)
+	}
+	_, err := iothub.ParseValue([]byte(s))
+	if err == nil || s == "" || strings.TrimSpace(s) != s {
+		return oneLine(s)
+	}
+	return s
+}
+
+func tagsProps(h *Hub, r reading) views.TagsProps {
+	p := views.TagsProps{EditHref: editPath(h, r.DeviceID, "tags")}
+	for _, leaf := range iothub.Flatten(r.Tags) {
+		p.Tags = append(p.Tags, views.ValuePair{Name: leaf.Path.String(), Value: views.ValueProps{Text: shownValue(leaf.Value)}})
+	}
+	return p
+}
+
+// sizeProps sets the three sections against their limits.
+func sizeProps(ctx context.Context, t *iothub.Twin) []views.SizeProps {
+	return []views.SizeProps{
+		sizeOf(ctx, iothub.SectionTags, t.Tags),
+		sizeOf(ctx, iothub.SectionDesired, t.Properties.Desired.Value),
+		sizeOf(ctx, iothub.SectionReported, t.Properties.Reported.Value),
+	}
+}
+
+var sectionLabels = map[iothub.SectionName]string{
+	iothub.SectionTags: "twin.size.tags", iothub.SectionDesired: "twin.size.desired", iothub.SectionReported: "twin.size.reported",
+}
+
+// sizeOf is one section's meter. From half full on it names what takes most.
+func sizeOf(ctx context.Context, name iothub.SectionName, d iothub.Document) views.SizeProps {
+	size, limit := iothub.Size(d), name.MaxSize()
+	p := views.SizeProps{
+		Name: text.T(ctx, sectionLabels[name]), Text: text.Bytes(ctx, int64(size), int64(limit)), Percent: size * 100 / limit,
+	}
+	if branch, part := iothub.BiggestBranch(d); p.Percent >= 50 {
+		p.Note = text.T(ctx, "twin.size.biggest", "Name", shortened(branch), "Size", text.Size(ctx, int64(part)))
+	}
+	return p
+}
+
+func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
+	section := func(id string, name iothub.SectionName, d iothub.Document, edit string) views.JSONSection {
+		if d == nil {
+			d = iothub.Document{}
+		}
+		s := views.JSONSection{ID: id, Name: text.T(ctx, sectionLabels[name]), Technical: string(name),
+			Size: sizeOf(ctx, name, d), Tree: views.JSONTreeOf(map[string]any(d))}
+		if edit != "" {
+			s.EditHref = editPath(h, r.DeviceID, edit) + "?as=json"
+		}
+		s.Size.Name = ""
+		return s
+	}
+	return views.TwinJSONProps{
+		DeviceID: r.DeviceID, Tabs: deviceTabs(ctx, h, r.DeviceID, "json"),
+		Sections: []views.JSONSection{
+			section("twin-json-tags", iothub.SectionTags, r.Tags, "tags"),
+			section("twin-json-desired", iothub.SectionDesired, r.Properties.Desired.Value, "desired"),
+			section("twin-json-reported", iothub.SectionReported, r.Properties.Reported.Value, ""),
+		},
+		Whole: wholeTwin(r.Twin), RawHref: h.devicePath(r.DeviceID) + "?format=json",
+	}
+}
+
+// wholeTwin is the document as the service shows it.
+func wholeTwin(t *iothub.Twin) string {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return ""
+	}
+	doc, err := iothub.ParseDocument(b)
+	if err != nil {
+		return ""
+	}
+	return indented(doc)
+}
+
+// editPath is the form for "tags" or "desired".
+func editPath(h *Hub, id, section string) string {
+	return h.devicePath(id) + "/edit/" + url.PathEscape(section)
+}
