@@ -78,6 +78,9 @@ func newRESTServer(h *Hub) (*restServer, error) {
 	for _, r := range s.routes() {
 		e.Add(r.method, r.path, s.guard(r))
 	}
+	// Without these, the id would be all the rest of the path.
+	e.RouteNotFound("/devices/:id/*", echo.NotFoundHandler)
+	e.RouteNotFound("/twins/:id/*", echo.NotFoundHandler)
 	// Devices prove who they are in CONNECT, as on the other port.
 	e.GET("/$iothub/websocket", s.deviceWebSocket)
 	s.http = &http.Server{

@@ -1,7 +1,6 @@
 package localhub
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,13 +18,11 @@ const contentJSON = "application/json; charset=utf-8"
 const headerErrorCode = "iothub-errorcode"
 
 func answer(c echo.Context, status int, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // values come back the way they were sent
-	if err := e.Encode(v); err != nil {
+	b, err := json.Marshal(v)
+	if err != nil {
 		return err
 	}
-	return c.Blob(status, contentJSON, bytes.TrimRight(b.Bytes(), "\n"))
+	return c.Blob(status, contentJSON, b)
 }
 
 // answerError is where every error of the service API ends: a refusal goes out
