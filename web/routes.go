@@ -45,6 +45,8 @@ func (s *Server) routes(e *echo.Echo) {
 	h := e.Group("/h/:hub", s.findHub)
 	h.GET("", s.toHub("/devices"))
 	h.GET("/devices/:id", s.devicePage)
+	h.GET("/devices/:id/edit/:section", s.twinEdit)
+	h.POST("/devices/:id/edit/:section", s.twinEditSave)
 
 	l := e.Group("/live/h/:hub", s.findHub)
 	l.GET("/devices/:id", s.deviceLive)
@@ -52,11 +54,21 @@ func (s *Server) routes(e *echo.Echo) {
 
 // devicePage shows one view of a device; each has an address of its own.
 func (s *Server) devicePage(c echo.Context) error {
+	switch c.QueryParam("view") {
+	case "":
+		return s.twinPage(c)
+	case "json":
+		return s.twinJSONPage(c)
+	}
 	return errNoPage
 }
 
 // deviceLive is the event stream of a device's page, whichever view it shows.
 func (s *Server) deviceLive(c echo.Context) error {
+	switch c.QueryParam("view") {
+	case "":
+		return s.twinLive(c)
+	}
 	return errNoPage
 }
 
