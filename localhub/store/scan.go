@@ -106,7 +106,7 @@ func (scan *Scan) statement(columns []column) (string, []any) {
 	}
 	b.WriteString("identities i")
 	if twins {
-		b.WriteString(" CROSS JOIN twins t USING (id)")
+		b.WriteString(" CROSS JOIN twins t ON t.id = i.id")
 	}
 	b.WriteString(" WHERE i.id > ? AND i.module_id ")
 	b.WriteString(map[bool]string{true: "<> ''", false: "= ''"}[scan.Modules])
