@@ -47,8 +47,15 @@ func (s *Server) routes(e *echo.Echo) {
 	h.GET("/devices/:id", s.devicePage)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
+	h.GET("/learn", s.learnStart)
+	h.POST("/learn/go", s.learnGo)
+	h.POST("/learn/reset", s.learnReset)
+	h.POST("/learn/secret", s.learnSecret)
+	h.GET("/learn/:step", s.learnPage)
+	h.POST("/learn/:step/:act", s.learnAct)
 
 	l := e.Group("/live/h/:hub", s.findHub)
+	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
 }
 
@@ -74,7 +81,9 @@ func (s *Server) deviceLive(c echo.Context) error {
 
 // panels are the components that can be docked beside a page.
 func (s *Server) panels() map[string]panel {
-	return map[string]panel{}
+	return map[string]panel{
+		"learn": {label: "learn.name", sources: func(c echo.Context) []source { return s.learnSources(c, 0) }, body: s.learnDock},
+	}
 }
 
 // toHub leads to a page of the address's hub, or else of the first one.
