@@ -140,8 +140,7 @@ func (t Token) Covers(path string) bool {
 func (t Token) Host() string {
 	readings := t.readings()
 	host, _, _ := strings.Cut(readings[len(readings)-1], "/")
-	host, _, _ = strings.Cut(host, ":")
-	return strings.ToLower(host)
+	return strings.ToLower(SplitHost(host).Host)
 }
 
 // readings are what the resource can mean: a text with slashes may be raw or

@@ -104,9 +104,15 @@ func TestTokenScope(t *testing.T) {
 			}
 		}
 	}
-	tok, _ := iothub.ParseToken("SharedAccessSignature sr=LocalHost%3A8443%2Fdevices%2Fd&sig=AAAA&se=1")
-	if tok.Host() != "localhost" {
-		t.Errorf("Host() = %s", tok.Host())
+	var tok iothub.Token
+	for sr, host := range map[string]string{
+		"LocalHost%3A8443%2Fdevices%2Fd": "localhost", "localhost:443": "localhost", "h/devices": "h",
+		"%5B%3A%3A1%5D%3A8443": "::1", "[::1]": "::1",
+	} {
+		tok, _ = iothub.ParseToken("SharedAccessSignature sr=" + sr + "&sig=AAAA&se=1")
+		if tok.Host() != host {
+			t.Errorf("Host() of sr=%s is %s", sr, tok.Host())
+		}
 	}
 	if !tok.Expired(time.Unix(1, 0)) || tok.Expired(time.Unix(0, 0)) {
 		t.Error("a token expires at its expiry")
