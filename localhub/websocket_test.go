@@ -1,0 +1,80 @@
+package localhub
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+	"golang.org/x/net/websocket"
+
+	"twinboard/hubclient/iothub"
+)
+
+func (w *wire) webSocket(path string, protocols ...string) (net.Conn, error) {
+	w.Helper()
+	target, err := url.Parse("wss://" + w.hub.HTTPSAddr() + path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	conn, err := websocket.DialConfig(&websocket.Config{
+		Location: target, Origin: &url.URL{Scheme: "https", Host: "localhost"},
+		Protocol: protocols, Version: websocket.ProtocolVersionHybi13, TlsConfig: clientTLS(w.hub),
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn.PayloadType = websocket.BinaryFrame
+	return conn, nil
+}
+
+func TestWebSocket(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	older := w.listening("d1")
+	conn, err := w.webSocket("/$iothub/websocket", "mqtt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newThing(t, conn)
+	d.send(w.deviceConnect("d1").bytes())
+	if ack := d.next(packets.Connack); ack.ReasonCode != 0 {
+		t.Fatalf("CONNACK %d", ack.ReasonCode)
+	}
+	older.ended()
+	d.send(publish(1, 1, iothub.TwinGetTopic("1"), []byte(" ")))
+	d.next(packets.Puback)
+	d.sameJSON(d.message("$iothub/twin/res/200/?$rid=1"), `{"desired":{"$version":1},"reported":{"$version":1}}`)
+	w.desired("d1", iothub.Document{"a": true})
+	d.message(iothub.DesiredTopic(2)) // the subscription is kept from the other transport
+	w.mustCall(http.MethodPut, "/devices/d1", `{"status":"disabled"}`, "If-Match", "*")
+	d.ended()
+}
+
+func TestWebSocketRefusals(t *testing.T) {
+	w := startWire(t)
+	if conn, err := w.webSocket("/$iothub/websocket", "soap"); err == nil {
+		conn.Close()
+		t.Error("another sub-protocol is accepted")
+	}
+	if conn, err := w.webSocket("/$iothub/websocket"); err == nil {
+		conn.Close()
+		t.Error("no sub-protocol is accepted")
+	}
+	if r := w.send(http.MethodGet, "/$iothub/websocket", ""); r.Status != 400 || r.Header.Get("iothub-errorcode") != "GenericBadRequest" {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	// A device that says nothing is let go when the hub closes.
+	conn, err := w.webSocket("/%24iothub/websocket", "mqtt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+}
+
+// tcpBelow is the TCP connection under a client's TLS.
+func tcpBelow(c net.Conn) *net.TCPConn {
+	return c.(*tls.Conn).NetConn().(*net.TCPConn)
+}
