@@ -203,7 +203,8 @@ func (f *Fleet) Close(ctx context.Context) error {
 
 // SetConnectivity moves a running device to another network. An online device
 // reports it and the call returns with the hub's answer, an *iothub.Error when
-// refused; one in Backoff reports it as soon as it is back.
+// refused; one in Backoff reports it as soon as it is back, and while one is
+// Connecting the call waits for the outcome.
 func (f *Fleet) SetConnectivity(ctx context.Context, id, connectivity string) error {
 	if !slices.Contains(Connectivities, connectivity) {
 		return fmt.Errorf("%w, not %q", ErrConnectivity, connectivity)

@@ -15,7 +15,7 @@ import (
 // patience bounds every wait of the tests.
 const patience = 20 * time.Second
 
-func newFleet(t *testing.T, o devicesim.Options) *devicesim.Fleet {
+func newFleet(t testing.TB, o devicesim.Options) *devicesim.Fleet {
 	t.Helper()
 	f := devicesim.New(o)
 	t.Cleanup(func() {

@@ -2,6 +2,7 @@ package devicesim_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,16 +17,16 @@ import (
 // hub is a local hub with a service client of it.
 type hub struct {
 	*localhub.Hub
-	t       *testing.T
+	t       testing.TB
 	service *hubclient.Client
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t testing.TB) *hub {
 	t.Helper()
 	return openHub(t, localhub.Options{Data: t.TempDir(), HTTPS: "127.0.0.1:0", MQTT: "127.0.0.1:0"})
 }
 
-func openHub(t *testing.T, o localhub.Options) *hub {
+func openHub(t testing.TB, o localhub.Options) *hub {
 	t.Helper()
 	h, err := localhub.New(o)
 	if err != nil {
@@ -340,6 +341,31 @@ func TestUnusualIDs(t *testing.T) {
 		if got := h.twin(id).Properties.Reported.Value["connectivity"]; got != "cellular" {
 			t.Errorf("%s reports %v", id, got)
 		}
+	}
+}
+
+// Patches in quick succession all arrive, in order.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	const count = 100
+	h := newHub(t)
+	f := h.fleet(devicesim.Options{})
+	events := follow(t, f)
+	start(t, f, h.register("dev1"))
+	for i := range count {
+		h.desire("dev1", fmt.Sprintf(`{"step%d":%d}`, i, i))
+	}
+	for i := range count {
+		if e := events.next(devicesim.KindPatch); e.Version != int64(i+2) {
+			t.Fatalf("patch %d has version %d", i, e.Version)
+		}
+	}
+	s := device(t, f, "dev1")
+	if s.Patches != count || compact(t, s.Desired) != compact(t, h.twin("dev1").Properties.Desired.Value) {
+		t.Errorf("%d patches, desired %v", s.Patches, s.Desired)
+	}
+	if n := len(f.Recent("dev1")); n != 32 {
+		t.Errorf("the journal keeps %d events", n)
 	}
 }
 

@@ -275,6 +275,30 @@ func TestReportRefused(t *testing.T) {
 	}
 }
 
+// Connections that do not last are tried ever more slowly, though each began
+// well: two clients with one id would otherwise drop each other for ever.
+func TestShortConnectionsSlowDown(t *testing.T) {
+	t.Parallel()
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			p.accept(topic, `{"$version":1}`)
+			if topic.Kind == iothub.TopicReported {
+				p.conn.Close()
+			}
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	events := follow(t, f)
+	if err := f.Start(t.Context(), dev1); err != nil {
+		t.Log("the end was faster than the answer:", err)
+	}
+	for _, full := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second} {
+		if e := events.next(devicesim.KindRetry); e.Wait < full/2 || e.Wait > full {
+			t.Errorf("waits %s, want %s to %s", e.Wait, full/2, full)
+		}
+	}
+}
+
 // Each way in which a hub can fail a device has its own problem.
 func TestHubFailures(t *testing.T) {
 	for _, c := range []struct {

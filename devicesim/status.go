@@ -48,7 +48,7 @@ type Status struct {
 	LastPatch      *Patch // nil before the first
 	Patches        int    // how many were received since Start
 
-	Problem     *ConnectError // why it is in Backoff, or nil
+	Problem     *ConnectError // why the last connection failed; nil while all is well
 	Attempt     int           // failed attempts in a row
 	RetryAt     time.Time     // when Backoff ends
 	TokenExpiry time.Time     // of the token of the last connection
