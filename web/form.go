@@ -84,7 +84,7 @@ func parseTwinForm(section iothub.SectionName, v url.Values) (twinForm, error) {
 		Version: v.Get("version"), Undoes: v.Get("undoes")}
 	f.AsJSON = v.Get("as") == kindJSON
 	f.JSON = strings.ReplaceAll(v.Get("json"), "\r\n", "\n")
-	f.Rows, err = parseRows(v)
+	f.Rows, err = parseFormRows(v)
 	return f, err
 }
 
@@ -111,7 +111,7 @@ func (f *twinForm) seen() []views.Hidden {
 		as = kindJSON
 	}
 	return []views.Hidden{
-		{Name: "base", Value: oneLine(f.Base)}, {Name: "etag", Value: string(f.ETag)},
+		{Name: "base", Value: compact(f.Base)}, {Name: "etag", Value: string(f.ETag)},
 		{Name: "version", Value: f.Version}, {Name: "undoes", Value: f.Undoes}, {Name: "as", Value: as},
 	}
 }
@@ -123,7 +123,7 @@ func flag(b bool) string {
 	return ""
 }
 
-func parseRows(v url.Values) ([]formRow, error) {
+func parseFormRows(v url.Values) ([]formRow, error) {
 	paths, known, kinds, texts, removed := v["path"], v["known"], v["kind"], v["value"], v["removed"]
 	n := len(paths)
 	if len(known) != n || len(kinds) != n || len(texts) != n || len(removed) != n {
@@ -184,7 +184,7 @@ func kindOf(value any) (kind, typed string) {
 	case bool:
 		return kindBoolean, strconv.FormatBool(value)
 	}
-	return kindJSON, oneLine(value)
+	return kindJSON, compact(value)
 }
 
 // edited is the whole section as typed, or what is wrong with it.

@@ -108,8 +108,8 @@ func duplicateAt(data []byte, end int, name string) error {
 // indented writes a value for an editor.
 func indented(v any) string { return encoded(v, "  ") }
 
-// oneLine writes a value in one line.
-func oneLine(v any) string { return encoded(v, "") }
+// compact writes a value in one line.
+func compact(v any) string { return encoded(v, "") }
 
 // encoded writes JSON without the escapes for HTML: templ escapes what it
 // shows, and people should read what they typed.

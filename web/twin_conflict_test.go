@@ -113,11 +113,11 @@ func TestChanges(t *testing.T) {
 			for _, c := range changes(document(t, tt.from), document(t, tt.to)) {
 				line := c.Path.String() + ":"
 				if c.Old.Set {
-					line += " " + oneLine(c.Old.Value)
+					line += " " + compact(c.Old.Value)
 				}
 				line += " →"
 				if c.New.Set {
-					line += " " + oneLine(c.New.Value)
+					line += " " + compact(c.New.Value)
 				}
 				got = append(got, line)
 			}

@@ -98,7 +98,7 @@ func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewP
 	}
 	p.Count = len(p.Changes)
 	patch := e.patch(iothub.Diff(f.Base, doc))
-	p.Bytes = text.Size(ctx, int64(len(oneLine(patch))))
+	p.Bytes = text.Size(ctx, int64(len(compact(patch))))
 	p.Request = requestText(e.hub, e.id, f.ETag, patch)
 	p.Az, p.Curl = azUpdate(e.hub, e.id, f.ETag, patch), curlUpdate(e.hub, e.id, f.ETag, patch)
 	return p
@@ -182,17 +182,17 @@ func curlShow(h *Hub, id string) string { return curl(h) + " " + shellQuote(twin
 func azUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
 	command := `az iot hub device-twin update --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
 	if patch.Tags != nil {
-		command += " --tags " + shellQuote(oneLine(patch.Tags))
+		command += " --tags " + shellQuote(compact(patch.Tags))
 	}
 	if patch.Desired != nil {
-		command += " --desired " + shellQuote(oneLine(patch.Desired))
+		command += " --desired " + shellQuote(compact(patch.Desired))
 	}
 	return command + " --etag " + shellQuote(string(etag))
 }
 
 func curlUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
 	return curl(h) + " --request PATCH --header " + shellQuote("If-Match: "+etag.Header()) +
-		" --header 'Content-Type: application/json' --data " + shellQuote(oneLine(patch)) + " " + shellQuote(twinURL(h, id))
+		" --header 'Content-Type: application/json' --data " + shellQuote(compact(patch)) + " " + shellQuote(twinURL(h, id))
 }
 
 func curl(h *Hub) string {

@@ -149,7 +149,7 @@ func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id st
 	return &views.MendProps{
 		ID: id + "-mend", Action: editPath(h, r.DeviceID, "desired"), Label: text.T(ctx, label, "Value", value),
 		Fields: []views.Hidden{
-			{Name: "etag", Value: string(r.ETag)}, {Name: "was", Value: oneLine(was)}, {Name: "set", Value: oneLine(becomes)},
+			{Name: "etag", Value: string(r.ETag)}, {Name: "was", Value: compact(was)}, {Name: "set", Value: compact(becomes)},
 		},
 	}
 }
@@ -180,11 +180,11 @@ func valueProps(ctx context.Context, s side, id string) views.ValueProps {
 func shownValue(value any) string {
 	s, ok := value.(string)
 	if !ok {
-		return oneLine(value)
+		return compact(value)
 	}
 	_, err := iothub.ParseValue([]byte(s))
 	if err == nil || s == "" || strings.TrimSpace(s) != s {
-		return oneLine(s)
+		return compact(s)
 	}
 	return s
 }
