@@ -58,7 +58,7 @@ func scanOne(t *testing.T, s *Store, id string, paths [][]string) (values []stri
 
 func TestScanReadsWhatTheTwinPrints(t *testing.T) {
 	s := openStore(t, newFile(t))
-	records := []*Record{awkward(t, "a'b"), plain(t, "c")}
+	records := []*Record{awkward(t, "a'b"), plain("c")}
 	if err := s.Commit(&Batch{Insert: records}); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestScanReadsWhatTheTwinPrints(t *testing.T) {
 
 func TestScanFindsNothingWhereNothingIs(t *testing.T) {
 	s := openStore(t, newFile(t))
-	if err := s.Commit(&Batch{Insert: []*Record{plain(t, "a")}}); err != nil {
+	if err := s.Commit(&Batch{Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	paths := [][]string{{"tags"}, {"tags", "x"}, {"tags", "x", "y"}, {"statusReason"}, {"moduleId"}, {"deviceScope"}, {"parentScopes"},
@@ -101,9 +101,9 @@ func TestScanKeepsOrderAndBounds(t *testing.T) {
 	s := openStore(t, newFile(t))
 	var records []*Record
 	for i := range 10 {
-		records = append(records, plain(t, fmt.Sprint("d", 9-i)))
+		records = append(records, plain(fmt.Sprint("d", 9-i)))
 	}
-	module := plain(t, "d0")
+	module := plain("d0")
 	module.ModuleID = "m"
 	records = append(records, module)
 	if err := s.Commit(&Batch{Insert: records}); err != nil {

@@ -63,7 +63,7 @@ func awkward(t testing.TB, id string) *Record {
 	return r
 }
 
-func plain(t testing.TB, id string) *Record {
+func plain(id string) *Record {
 	r := &Record{Identity: Identity{DeviceID: id, Generation: "1", IdentityETag: 1, Status: iothub.StatusEnabled,
 		Authentication: iothub.Authentication{Type: "sas", SymmetricKey: iothub.SymmetricKey{Primary: "a", Secondary: "b"}}}}
 	r.TwinETag, r.Tags = 1, iothub.Document{}
@@ -74,7 +74,7 @@ func plain(t testing.TB, id string) *Record {
 func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	path := newFile(t)
 	s := openStore(t, path)
-	want := []*Record{awkward(t, "a"), plain(t, "b")}
+	want := []*Record{awkward(t, "a"), plain("b")}
 	if err := s.Commit(&Batch{Insert: want}); err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +101,14 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 
 func TestCommitWritesAllOrNothing(t *testing.T) {
 	s := openStore(t, newFile(t))
-	a := plain(t, "a")
+	a := plain("a")
 	if err := s.Commit(&Batch{Insert: []*Record{a}}); err != nil {
 		t.Fatal(err)
 	}
 	changed := *a
 	changed.TwinETag = 2
-	twice := plain(t, "a")
-	if err := s.Commit(&Batch{Twins: []*Record{&changed}, Insert: []*Record{plain(t, "b"), twice}}); err == nil {
+	twice := plain("a")
+	if err := s.Commit(&Batch{Twins: []*Record{&changed}, Insert: []*Record{plain("b"), twice}}); err == nil {
 		t.Fatal("an id was stored twice")
 	}
 	if twice.Key != 0 {
@@ -125,7 +125,7 @@ func TestCommitWritesAllOrNothing(t *testing.T) {
 	if err := s.Commit(&Batch{Twins: []*Record{&changed}}); err != nil {
 		t.Error(err)
 	}
-	missing := *plain(t, "gone")
+	missing := *plain("gone")
 	missing.Key = 99
 	if err := s.Commit(&Batch{Twins: []*Record{&missing}}); err == nil {
 		t.Error("a write that met no row was taken for done")
@@ -134,7 +134,7 @@ func TestCommitWritesAllOrNothing(t *testing.T) {
 
 func TestDeleteTakesTwinAndActivityAlong(t *testing.T) {
 	s := openStore(t, newFile(t))
-	a := plain(t, "a")
+	a := plain("a")
 	if err := s.Commit(&Batch{Insert: []*Record{a}}); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestDeleteTakesTwinAndActivityAlong(t *testing.T) {
 	if d := cmp.Diff([]Activity{seen}, got); d != "" {
 		t.Errorf("activity (-want +got):\n%s", d)
 	}
-	if err := s.Commit(&Batch{Delete: []int64{a.Key}, Insert: []*Record{plain(t, "a")}}); err != nil {
+	if err := s.Commit(&Batch{Delete: []int64{a.Key}, Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	got = nil
@@ -330,7 +330,7 @@ func TestDamageIsToldFromAbsence(t *testing.T) {
 
 func TestFullDiskFailsTheCommitAlone(t *testing.T) {
 	s := openStore(t, newFile(t))
-	if err := s.Commit(&Batch{Insert: []*Record{plain(t, "a")}}); err != nil {
+	if err := s.Commit(&Batch{Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	// SQLite's own limit gives the same result code as a full disk.
@@ -372,7 +372,7 @@ func TestSystemErrorsHaveTheirKind(t *testing.T) {
 func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	path := newFile(t)
 	s := openStore(t, path)
-	if err := s.Commit(&Batch{Insert: []*Record{plain(t, "a")}}); err != nil {
+	if err := s.Commit(&Batch{Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -430,7 +430,7 @@ func TestEncodingIsThatOfEncodingJSON(t *testing.T) {
 
 func TestViewStandsStill(t *testing.T) {
 	s := openStore(t, newFile(t))
-	if err := s.Commit(&Batch{Insert: []*Record{plain(t, "a")}}); err != nil {
+	if err := s.Commit(&Batch{Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	count := func(v *View) (n int) {
@@ -442,7 +442,7 @@ func TestViewStandsStill(t *testing.T) {
 	}
 	err := s.View(t.Context(), func(v *View) error {
 		before := count(v)
-		if err := s.Commit(&Batch{Insert: []*Record{plain(t, "b")}}); err != nil {
+		if err := s.Commit(&Batch{Insert: []*Record{plain("b")}}); err != nil {
 			return err
 		}
 		if after := count(v); before != 1 || after != 1 {
