@@ -155,8 +155,18 @@ func waysOn(c echo.Context) []views.Link {
 	return append(links, views.Link{Label: text.T(ctx, "error.home"), Href: "/"})
 }
 
-// explain finds what people can be told about an error.
+// explain finds what people can be told about an error of a request.
 func (s *Server) explain(c echo.Context, err error) *problem {
+	id, badID := deviceID(c)
+	if badID != nil {
+		id = ""
+	}
+	return s.explainFor(c.Request().Context(), hubOf(c), id, err)
+}
+
+// explainFor finds what people can be told about an error. h is the hub it is
+// about, or nil; id the device, or "".
+func (s *Server) explainFor(ctx context.Context, h *Hub, id string, err error) *problem {
 	var (
 		own        *problem
 		tooBig     *http.MaxBytesError
@@ -171,17 +181,17 @@ func (s *Server) explain(c echo.Context, err error) *problem {
 		return own
 	case errors.As(err, &tooBig):
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "body-too-large",
-			args: []any{"Limit", text.Size(c.Request().Context(), tooBig.Limit)}}
+			args: []any{"Limit", text.Size(ctx, tooBig.Limit)}}
 	case errors.As(err, &connection):
-		return s.explainConnection(c, connection)
+		return explainConnection(ctx, h, connection)
 	case errors.As(err, &throttled):
 		return &problem{status: http.StatusTooManyRequests, code: "throttled", wait: throttled.RetryAfter,
-			args: []any{"Span", text.Span(c.Request().Context(), throttled.RetryAfter)}, cause: err}
+			args: []any{"Span", text.Span(ctx, throttled.RetryAfter)}, cause: err}
 	case errors.As(err, &limit):
 		return &problem{status: http.StatusUnprocessableEntity, code: "limit", cause: err,
-			detail: limitMessage(c.Request().Context(), limit)}
+			detail: limitMessage(ctx, limit)}
 	case errors.As(err, &refused):
-		return s.explainRefusal(c, refused)
+		return explainRefusal(ctx, h, id, refused)
 	case errors.As(err, &routing):
 		return explainRouting(routing)
 	}
@@ -199,8 +209,7 @@ func explainRouting(e *echo.HTTPError) *problem {
 }
 
 // explainConnection is about a hub that gave no answer.
-func (s *Server) explainConnection(c echo.Context, e *hubclient.ConnectionError) *problem {
-	ctx := c.Request().Context()
+func explainConnection(ctx context.Context, h *Hub, e *hubclient.ConnectionError) *problem {
 	p := &problem{status: http.StatusBadGateway, code: "hub-" + string(e.Kind), sent: e.Sent, cause: e,
 		args: []any{"Host", e.Host}}
 	if e.Kind == hubclient.Timeout {
@@ -213,7 +222,7 @@ func (s *Server) explainConnection(c echo.Context, e *hubclient.ConnectionError)
 		}
 		p.args = append(p.args, "Span", text.Span(ctx, e.Skew.Abs()))
 	}
-	if h := hubOf(c); h != nil && h.Local && e.Kind == hubclient.Refused {
+	if h != nil && h.Local && e.Kind == hubclient.Refused {
 		p.code = "hub-local-stopped"
 	}
 	return p
@@ -237,11 +246,8 @@ var refusals = []struct {
 }
 
 // explainRefusal is about a hub that said no.
-func (s *Server) explainRefusal(c echo.Context, e *iothub.Error) *problem {
+func explainRefusal(ctx context.Context, h *Hub, id string, e *iothub.Error) *problem {
 	p := &problem{status: http.StatusBadGateway, code: "hub-failed", sent: true, cause: e, detail: e.Message}
-	if h := hubOf(c); h != nil {
-		p.args = []any{"Hub", h.Name, "Host", h.HostName}
-	}
 	if e.Status >= 400 && e.Status < 500 {
 		p.status, p.code, p.sent = http.StatusUnprocessableEntity, "refused-by-hub", false
 	}
@@ -250,8 +256,12 @@ func (s *Server) explainRefusal(c echo.Context, e *iothub.Error) *problem {
 			p.status, p.code, p.detail = r.status, r.code, ""
 		}
 	}
-	if id, err := deviceID(c); err == nil {
-		p.args = append(p.args, "Device", id)
+	p.args = []any{"Device", id}
+	if h != nil {
+		p.args = append(p.args, "Hub", h.Name, "Host", h.HostName)
+	}
+	if h != nil && p.code == "no-device" {
+		p.actions = nearest(ctx, h, id)
 	}
 	return p
 }

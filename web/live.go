@@ -194,6 +194,7 @@ type stream struct {
 	rc      *http.ResponseController
 	at      place
 	waiting waiting
+	ticked  map[string]bool // what the last tick painted
 }
 
 var errTooSlow = errors.New("the reader does not keep up")
@@ -228,7 +229,7 @@ func (st *stream) run(version, cursor string) error {
 		case <-st.waiting.due():
 			err = st.flush()
 		case <-tick.C:
-			err = st.paint(st.tick)
+			err = st.paint(st.once(st.tick))
 		case <-heartbeat.C:
 			err = st.write("id: " + st.cursor() + "\n: \n\n")
 		case <-ended:
@@ -298,9 +299,9 @@ func (st *stream) catchUp(whole bool) error {
 	}
 	st.waiting.clear()
 	if st.all == nil {
-		return st.write("event: reload\ndata: \n\n")
+		return st.write("event: reload\ndata: 1\n\n")
 	}
-	if err := st.write("event: gap\ndata: \n\n"); err != nil {
+	if err := st.write("event: gap\ndata: 1\n\n"); err != nil {
 		return err
 	}
 	return st.paint(st.all)
@@ -335,6 +336,30 @@ func (st *stream) flush() error {
 		}
 		return list, nil
 	})
+}
+
+// once leaves out what the tick before painted the same.
+func (st *stream) once(tick painter) painter {
+	return func(ctx context.Context) ([]templ.Component, error) {
+		list, err := tick(ctx)
+		if err != nil {
+			return nil, err
+		}
+		painted := map[string]bool{}
+		var fresh []templ.Component
+		for _, component := range list {
+			var html strings.Builder
+			if err := component.Render(ctx, &html); err != nil {
+				return nil, fmt.Errorf("render a live frame: %w", err)
+			}
+			painted[html.String()] = true
+			if !st.ticked[html.String()] {
+				fresh = append(fresh, templ.Raw(html.String()))
+			}
+		}
+		st.ticked = painted
+		return fresh, nil
+	}
 }
 
 // cursor is the place before the oldest change that still waits, so that

@@ -44,7 +44,15 @@ func (s *Server) routes(e *echo.Echo) {
 
 	h := e.Group("/h/:hub", s.findHub)
 	h.GET("", s.toHub("/devices"))
+	h.GET("/devices", s.devicesPage)
+	h.GET("/add-device", s.deviceAddPage)
+	h.POST("/add-device", s.deviceAdd)
 	h.GET("/devices/:id", s.devicePage)
+	h.GET("/devices/:id/delete", s.deviceDeletePage)
+	h.POST("/devices/:id/delete", s.deviceDelete)
+	h.GET("/devices/:id/disable", s.deviceDisablePage)
+	h.POST("/devices/:id/status", s.deviceStatusSave)
+	h.POST("/devices/:id/secret", s.deviceSecret)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
 	h.GET("/learn", s.learnStart)
@@ -55,6 +63,7 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/learn/:step/:act", s.learnAct)
 
 	l := e.Group("/live/h/:hub", s.findHub)
+	l.GET("/devices", s.devicesLive)
 	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
 }
@@ -66,6 +75,8 @@ func (s *Server) devicePage(c echo.Context) error {
 		return s.twinPage(c)
 	case "json":
 		return s.twinJSONPage(c)
+	case "identity":
+		return s.identityPage(c)
 	}
 	return errNoPage
 }
@@ -75,6 +86,8 @@ func (s *Server) deviceLive(c echo.Context) error {
 	switch c.QueryParam("view") {
 	case "":
 		return s.twinLive(c)
+	case "identity":
+		return s.identityLive(c)
 	}
 	return errNoPage
 }

@@ -1,0 +1,146 @@
+package views
+
+import "github.com/a-h/templ"
+
+// DevicesProps is the list of a hub's devices.
+type DevicesProps struct {
+	Lead   string
+	Notice DevicesNotice
+	// Path is the list without any filter; Filter what is chosen.
+	Path   string
+	Filter DevicesFilter
+	Table  DevicesTable
+	Foot   PagerProps
+	// None says that the hub has no devices at all, which is no filter's doing.
+	None bool
+	// SimulatorHref leads to the simulator, from a hub without devices.
+	SimulatorHref string
+	// NoHits says what the filter asked for, when nothing matches.
+	NoHits string
+	// OpenID is an exact id that the list does not know; OpenHref its page.
+	OpenID, OpenHref string
+	CSVHref          string
+	Add              DeviceAddProps
+}
+
+// DevicesNotice says why the list may be behind; empty when it is not. The
+// title is what happened, the text what to do.
+type DevicesNotice struct{ Title, Text string }
+
+// DevicesFilter is what of the list is shown. Hidden are the fields that the
+// search form carries along.
+type DevicesFilter struct {
+	Text        string
+	Hidden      []Hidden
+	States      []StateChoice
+	StateLabel  string // what is chosen, in one or two words
+	AllStates   string // address with every state
+	NeedsLook   ChoiceLink
+	Connections []ChoiceLink
+	Chips       []ChipProps
+	ClearHref   string
+}
+
+// StateChoice is one of the ten states in the filter's menu.
+type StateChoice struct {
+	State, Count, Href string
+	Chosen             bool
+}
+
+// ChoiceLink is one of several addresses of a page.
+type ChoiceLink struct {
+	Label, Count, Href string
+	Chosen             bool
+}
+
+// ChipProps is a part of the filter that one can take away.
+type ChipProps struct{ Label, RemoveHref, RemoveLabel string }
+
+// DevicesTable is the rows of one page of the list.
+type DevicesTable struct {
+	Columns []Column
+	Rows    []DeviceRowProps
+}
+
+// DeviceRowProps is one device in the list.
+type DeviceRowProps struct {
+	ID, Href string
+	// State is empty when nothing is wanted of the device.
+	State      string
+	Differs    string // "1 of 9"
+	Connection ConnectionProps
+	Since      AgeProps // when the state began; Text "" for no state
+	Disabled   bool
+	Gone       bool // deleted while the page was open
+}
+
+// dom is the element's id on the page.
+func (p DeviceRowProps) dom() string { return "device-" + p.ID }
+
+// OrderProps is the offer to bring the list up to date: Text says how much it
+// has changed, empty when it has not.
+type OrderProps struct{ Text, Href string }
+
+// DeviceAddProps is the form for a new device.
+type DeviceAddProps struct {
+	Action     string
+	ID         string // as typed
+	Error      string
+	CancelHref string // on a page of its own
+	// Prefix keeps the ids of the form apart when it stands on a page twice.
+	Prefix string
+}
+
+// IdentityProps is who a device is and how it signs in.
+type IdentityProps struct {
+	DeviceID string
+	Tabs     []Tab
+	Next     []Link // ways on for a device that has just been added
+	Status   IdentityStatus
+	Keys     []SecretProps
+	// NoKeys says in a sentence why there are no keys to show; empty when there
+	// are.
+	NoKeys  string
+	Connect []Fact
+	Danger  DangerProps
+}
+
+// IdentityStatus is what changes while one looks.
+type IdentityStatus struct {
+	Enabled    bool
+	Reason     string
+	Connection ConnectionProps
+	Facts      []Fact
+	Gone       bool
+}
+
+// Fact is a name and its value; Mono sets the value as a value, Copy offers it.
+type Fact struct {
+	Label, Value string
+	Age          AgeProps // instead of Value, when its Text is set
+	Mono, Copy   bool
+}
+
+// DangerProps are the changes of an identity that reach far.
+type DangerProps struct {
+	Enable, Disable, Delete ConfirmProps
+	DeleteHref              string
+	DisableHref             string
+	Enabled                 bool
+}
+
+// ConfirmPageProps is a question on a page of its own. Error says what was
+// wrong with the last answer.
+type ConfirmPageProps struct {
+	Confirm    ConfirmProps
+	Error      string
+	CancelHref string
+}
+
+func deviceAddAttrs(p DeviceAddProps) templ.Attributes {
+	a := templ.Attributes{"maxlength": "256"}
+	if p.Error != "" {
+		a["data-focus"] = true
+	}
+	return a
+}

@@ -1,0 +1,141 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient"
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// dangerProps are the changes of an identity that reach far. Each carries the
+// etag of the identity the person saw.
+func dangerProps(ctx context.Context, h *Hub, d iothub.Device) views.DangerProps {
+	path := h.devicePath(d.DeviceID)
+	status := func(to string) views.ConfirmProps {
+		return views.ConfirmProps{ID: "status-" + to, Action: path + "/status",
+			Title: text.T(ctx, "identity.disable.title", "Device", d.DeviceID), Text: text.T(ctx, "identity.disable.text"),
+			Submit: text.T(ctx, "identity.to."+to), Word: d.DeviceID, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", d.DeviceID),
+			Hidden: []views.Hidden{{Name: "etag", Value: string(d.ETag)}, {Name: "status", Value: to}}}
+	}
+	return views.DangerProps{
+		Enable: status(iothub.StatusEnabled), Disable: status(iothub.StatusDisabled), Delete: deleteConfirm(ctx, h, d.DeviceID, d.ETag),
+		DeleteHref: path + "/delete", DisableHref: path + "/disable", Enabled: d.Status != iothub.StatusDisabled,
+	}
+}
+
+func deleteConfirm(ctx context.Context, h *Hub, id string, etag iothub.ETag) views.ConfirmProps {
+	return views.ConfirmProps{ID: "delete", Action: h.devicePath(id) + "/delete", Danger: true,
+		Title: text.T(ctx, "identity.delete.title", "Device", id), Text: text.T(ctx, "identity.delete.text"),
+		Submit: text.T(ctx, "identity.delete"), Word: id, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", id),
+		Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}}}
+}
+
+// deviceDeletePage and deviceDisablePage ask on pages of their own, for whoever
+// has no script.
+func (s *Server) deviceDeletePage(c echo.Context) error {
+	return s.askFor(c, func(p views.DangerProps) views.ConfirmProps { return p.Delete })
+}
+
+func (s *Server) deviceDisablePage(c echo.Context) error {
+	return s.askFor(c, func(p views.DangerProps) views.ConfirmProps { return p.Disable })
+}
+
+func (s *Server) askFor(c echo.Context, which func(views.DangerProps) views.ConfirmProps) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	d, err := hubOf(c).Client.GetDevice(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return s.showConfirm(c, http.StatusOK, id, which(dangerProps(c.Request().Context(), hubOf(c), d)), "")
+}
+
+func (s *Server) showConfirm(c echo.Context, status int, id string, p views.ConfirmProps, problem string) error {
+	page, err := s.frame(c, "devices")
+	if err != nil {
+		return err
+	}
+	back := hubOf(c).devicePath(id) + "?view=identity"
+	page.Title = p.Title
+	page.Back = views.Link{Label: id, Href: back}
+	return render(c, status, views.ConfirmPage(page, views.ConfirmPageProps{Confirm: p, Error: problem, CancelHref: back}))
+}
+
+// deviceDelete removes a device for good, if its name was typed and it is still
+// the one the person saw.
+func (s *Server) deviceDelete(c echo.Context) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	form, err := c.FormParams()
+	if err != nil {
+		return badForm(err)
+	}
+	h, ctx, etag := hubOf(c), c.Request().Context(), iothub.ETag(form.Get("etag"))
+	if form.Get("confirm") != id {
+		return s.showConfirm(c, http.StatusUnprocessableEntity, id, deleteConfirm(ctx, h, id, etag), text.T(ctx, "identity.not-confirmed", "Device", id))
+	}
+	if etag == "" {
+		return badForm(errors.New("no etag"))
+	}
+	if err := h.Client.DeleteDevice(ctx, id, &hubclient.DeleteDeviceOptions{IfMatch: etag}); err != nil {
+		return s.identityChanged(c, id, err)
+	}
+	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.deleted", Args: []string{"Device", id}}); err != nil {
+		return err
+	}
+	return goTo(c, h.devicesPath())
+}
+
+// deviceStatusSave enables or disables a device. Disabling cuts its connection,
+// so its name must be typed.
+func (s *Server) deviceStatusSave(c echo.Context) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	form, err := c.FormParams()
+	if err != nil {
+		return badForm(err)
+	}
+	h, ctx, etag := hubOf(c), c.Request().Context(), iothub.ETag(form.Get("etag"))
+	status := oneOf(form.Get("status"), iothub.StatusEnabled, iothub.StatusDisabled)
+	if status == "" || etag == "" {
+		return badForm(errors.New("no status or etag"))
+	}
+	d, err := h.Client.GetDevice(ctx, id)
+	if err != nil {
+		return err
+	}
+	if status == iothub.StatusDisabled && form.Get("confirm") != id {
+		d.ETag = etag
+		return s.showConfirm(c, http.StatusUnprocessableEntity, id, dangerProps(ctx, h, d).Disable, text.T(ctx, "identity.not-confirmed", "Device", id))
+	}
+	d.Status, d.StatusReason = status, ""
+	if _, err := h.Client.UpdateDevice(ctx, d, &hubclient.UpdateDeviceOptions{IfMatch: etag}); err != nil {
+		return s.identityChanged(c, id, err)
+	}
+	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.now-" + status, Args: []string{"Device", id}}); err != nil {
+		return err
+	}
+	return goTo(c, h.devicePath(id)+"?view=identity")
+}
+
+// identityChanged sends whoever acted on an old page to the present one.
+func (s *Server) identityChanged(c echo.Context, id string, err error) error {
+	if !errors.Is(err, iothub.ErrPreconditionFailed) {
+		return err
+	}
+	ctx := c.Request().Context()
+	return &problem{status: http.StatusPreconditionFailed, code: "changed-meanwhile", cause: err,
+		actions: []views.Link{{Label: text.T(ctx, "error.open-device", "Device", id), Href: hubOf(c).devicePath(id) + "?view=identity"}}}
+}

@@ -1,0 +1,186 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"twinboard/feed"
+	"twinboard/hubclient/fleet"
+	"twinboard/hubclient/iothub"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// identityPage shows who a device is and how it signs in. No key is on it: the
+// page's script asks deviceSecret for one.
+func (s *Server) identityPage(c echo.Context) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	h, ctx := hubOf(c), c.Request().Context()
+	page, err := s.frame(c, "devices", s.identitySource(h, id))
+	if err != nil {
+		return err
+	}
+	d, err := h.Client.GetDevice(ctx, id)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		d.Authentication.SymmetricKey = iothub.SymmetricKey{} // keys are asked for one by one
+		return showJSON(c, http.StatusOK, d)
+	}
+	page.Title = text.T(ctx, "identity.title", "Device", id)
+	page.Heading, page.HeadingIsID = id, true
+	page.Back = views.Link{Label: text.T(ctx, "devices.title"), Href: h.devicesPath()}
+	return render(c, http.StatusOK, views.IdentityPage(page, s.identityProps(c, h, d)))
+}
+
+func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.IdentityProps {
+	ctx, path := c.Request().Context(), h.devicePath(d.DeviceID)
+	p := views.IdentityProps{
+		DeviceID: d.DeviceID, Tabs: deviceTabs(ctx, h, d.DeviceID, "identity"),
+		Status: s.identityStatus(ctx, d), Connect: connectFacts(ctx, h, d), Danger: dangerProps(ctx, h, d),
+	}
+	if c.QueryParams().Has("added") {
+		p.Next = []views.Link{{Label: text.T(ctx, "identity.next.twin"), Href: path}}
+		if h.Sim != nil {
+			p.Next = append(p.Next, views.Link{Label: text.T(ctx, "identity.next.simulate"), Href: h.path() + "/simulator"})
+		}
+	}
+	if d.Authentication.SymmetricKey.Primary == "" {
+		p.NoKeys = text.T(ctx, "identity.no-keys", "Type", d.Authentication.Type)
+		return p
+	}
+	for _, what := range secrets {
+		p.Keys = append(p.Keys, views.SecretProps{ID: what.name, Label: text.T(ctx, "identity."+what.name),
+			RevealURL: path + "/secret?what=" + what.name})
+	}
+	return p
+}
+
+// identityStatus is what changes while one looks.
+func (s *Server) identityStatus(ctx context.Context, d iothub.Device) views.IdentityStatus {
+	p := views.IdentityStatus{Enabled: d.Status != iothub.StatusDisabled, Reason: d.StatusReason,
+		Connection: views.ConnectionProps{State: "offline"}}
+	if d.ConnectionState == iothub.Connected {
+		p.Connection.State = "online"
+	}
+	moment := func(id string, t iothub.Time) {
+		fact := views.Fact{Label: text.T(ctx, id), Value: text.T(ctx, "identity.never")}
+		if t.Year() > 1 {
+			fact.Age = ageProps(ctx, t.Time, s.now())
+			fact.Age.Text = text.When(ctx, t.Local(), s.now())
+		}
+		p.Facts = append(p.Facts, fact)
+	}
+	moment("identity.activity", d.LastActivityTime)
+	moment("identity.connection-changed", d.ConnectionStateUpdatedTime)
+	moment("identity.status-changed", d.StatusUpdatedTime)
+	return p
+}
+
+// connectFacts are what a device needs beside its key.
+func connectFacts(ctx context.Context, h *Hub, d iothub.Device) []views.Fact {
+	facts := []views.Fact{
+		{Label: text.T(ctx, "identity.host"), Value: h.DeviceHostName, Mono: true, Copy: true},
+		{Label: text.T(ctx, "identity.auth"), Value: text.T(ctx, "identity.auth."+authType(d))},
+	}
+	if h.CAFile != "" {
+		facts = append(facts, views.Fact{Label: text.T(ctx, "identity.ca"), Value: h.CAFile, Mono: true, Copy: true})
+	}
+	return append(facts, views.Fact{Label: text.T(ctx, "identity.generation"), Value: d.GenerationID, Mono: true})
+}
+
+// authType is how the device signs in, as one of the types with words.
+func authType(d iothub.Device) string {
+	known := oneOf(d.Authentication.Type, "sas", "selfSigned", "certificateAuthority", "none")
+	if known == "" {
+		return "sas" // the service leaves the type out for keys
+	}
+	return known
+}
+
+// identitySource is the picture's feed, reduced to one device's identity and
+// connection.
+func (s *Server) identitySource(h *Hub, id string) source {
+	return watch(h.Fleet.Changes(), func(item feed.Item[fleet.Update]) (string, painter) {
+		u := item.Value
+		if !u.Reset && (u.DeviceID != id || !aboutIdentity(u)) {
+			return "", nil
+		}
+		return "identity", s.paintIdentity(h, id)
+	})
+}
+
+func aboutIdentity(u fleet.Update) bool {
+	return u.Removed || u.Change.Kind == iothub.ChangeIdentity || u.Change.Kind == iothub.ChangeConnection || u.Change.Kind == ""
+}
+
+func (s *Server) paintIdentity(h *Hub, id string) painter {
+	return func(ctx context.Context) ([]templ.Component, error) {
+		d, err := h.Client.GetDevice(ctx, id)
+		if errors.Is(err, iothub.ErrDeviceNotFound) {
+			return []templ.Component{views.IdentityState(views.IdentityStatus{Gone: true})}, nil
+		}
+		if err != nil {
+			return nil, nil // the page keeps what it shows; the list says that the hub is away
+		}
+		return []templ.Component{views.IdentityState(s.identityStatus(ctx, d))}, nil
+	}
+}
+
+// identityLive is the event stream of identityPage.
+func (s *Server) identityLive(c echo.Context) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	h := hubOf(c)
+	return s.serveLive(c, "devices", live{sources: []source{s.identitySource(h, id)}, all: s.paintIdentity(h, id)})
+}
+
+// secrets are what deviceSecret tells, by name.
+var secrets = []struct {
+	name string
+	of   func(h *Hub, d iothub.Device) string
+}{
+	{"primary-connection", func(h *Hub, d iothub.Device) string {
+		return connectionString(h, d, d.Authentication.SymmetricKey.Primary)
+	}},
+	{"primary-key", func(_ *Hub, d iothub.Device) string { return d.Authentication.SymmetricKey.Primary }},
+	{"secondary-connection", func(h *Hub, d iothub.Device) string {
+		return connectionString(h, d, d.Authentication.SymmetricKey.Secondary)
+	}},
+	{"secondary-key", func(_ *Hub, d iothub.Device) string { return d.Authentication.SymmetricKey.Secondary }},
+}
+
+func connectionString(h *Hub, d iothub.Device, key string) string {
+	return iothub.DeviceConnectionString{HostName: h.DeviceHostName, DeviceID: d.DeviceID, SharedAccessKey: key}.String()
+}
+
+// deviceSecret answers one secret of a device as plain text. It is a POST, so
+// that no link, cache or history leads to it and no other site can ask.
+func (s *Server) deviceSecret(c echo.Context) error {
+	id, err := deviceID(c)
+	if err != nil {
+		return err
+	}
+	h := hubOf(c)
+	for _, what := range secrets {
+		if what.name != c.QueryParam("what") {
+			continue
+		}
+		d, err := h.Client.GetDevice(c.Request().Context(), id)
+		if err != nil {
+			return err
+		}
+		return c.String(http.StatusOK, what.of(h, d))
+	}
+	return errNoPage
+}

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"twinboard/feed"
+	"twinboard/hubclient/fleet"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// listTick is how often an open list looks whether it is still in order. Rows
+// themselves change at once.
+const listTick = 3 * time.Second
+
+// rowsToken names the rows of a page shortly, by a number for each: its event
+// stream thus knows what it shows, without the server remembering it. Two ids
+// of the same number cost a frame that the page ignores.
+func rowsToken(devices []fleet.Device) string {
+	b := make([]byte, 0, 4*len(devices))
+	for _, d := range devices {
+		b = binary.BigEndian.AppendUint32(b, rowNumber(d.ID))
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func rowNumber(id string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // never fails
+	return h.Sum32()
+}
+
+// parseRows reads a token; what is no token names no rows.
+func parseRows(token string) []uint32 {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return nil
+	}
+	var rows []uint32
+	for ; len(b) >= 4; b = b[4:] {
+		rows = append(rows, binary.BigEndian.Uint32(b))
+	}
+	return rows
+}
+
+// devicesSource is the picture's feed, reduced to the rows a page shows. row is
+// nil where only the place in the feed matters.
+func devicesSource(h *Hub, row func(fleet.Update) (string, painter)) source {
+	return watch(h.Fleet.Changes(), func(item feed.Item[fleet.Update]) (string, painter) {
+		if row == nil {
+			return "", nil
+		}
+		return row(item.Value)
+	})
+}
+
+// devicesLive is the event stream of a page of the list.
+func (s *Server) devicesLive(c echo.Context) error {
+	l := &liveList{Server: s, h: hubOf(c), listing: parseListing(c.QueryParams()), rows: parseRows(c.QueryParam("rows"))}
+	return s.serveLive(c, "devices", live{
+		sources: []source{devicesSource(l.h, l.row)},
+		all:     l.all,
+		every:   listTick,
+		tick:    l.tick,
+	})
+}
+
+// liveList is one open page of the list.
+type liveList struct {
+	*Server
+	listing
+	h    *Hub
+	rows []uint32 // what the page shows, in its order
+	ages map[string]string
+}
+
+// row paints the row of a device that changed, if the page shows it.
+func (l *liveList) row(u fleet.Update) (string, painter) {
+	if u.Reset {
+		return "all", l.all
+	}
+	if !slices.Contains(l.rows, rowNumber(u.DeviceID)) {
+		return "", nil
+	}
+	return "row-" + u.DeviceID, func(ctx context.Context) ([]templ.Component, error) {
+		return []templ.Component{l.paintRow(ctx, u.DeviceID)}, nil
+	}
+}
+
+func (l *liveList) paintRow(ctx context.Context, id string) templ.Component {
+	d, known := l.h.Fleet.Get(id)
+	if !known {
+		return views.DeviceRow(views.DeviceRowProps{ID: id, Href: l.h.devicePath(id), Gone: true})
+	}
+	return views.DeviceRow(l.deviceRow(ctx, l.h, d))
+}
+
+// tick paints what no single change decides: the answer, the foot, the offer to
+// bring the order up to date, and the ages that have moved on.
+func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
+	list := l.h.Fleet.List(l.query(devicesPerPage))
+	frame := []templ.Component{
+		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
+		views.Lead("devices-lead", devicesLead(ctx, l.h)),
+		views.DevicesFoot(l.devicesFoot(ctx, l.h, l.listing, list)),
+		views.DevicesOrder(l.order(ctx, list.Devices)),
+	}
+	ages := map[string]string{}
+	for _, d := range list.Devices {
+		row := l.deviceRow(ctx, l.h, d)
+		ages[d.ID] = row.Since.Text
+		if l.ages[d.ID] != row.Since.Text && slices.Contains(l.rows, rowNumber(d.ID)) {
+			frame = append(frame, views.DeviceRow(row))
+		}
+	}
+	l.ages = ages
+	return frame, nil
+}
+
+// all paints everything the page shows, as far as the list still holds it.
+func (l *liveList) all(ctx context.Context) ([]templ.Component, error) {
+	l.ages = nil
+	return l.tick(ctx)
+}
+
+// order says how far the page's rows are from those the list has now.
+func (l *liveList) order(ctx context.Context, devices []fleet.Device) views.OrderProps {
+	now := make([]uint32, len(devices))
+	for i, d := range devices {
+		now[i] = rowNumber(d.ID)
+	}
+	n := moved(l.rows, now)
+	if n == 0 {
+		return views.OrderProps{}
+	}
+	return views.OrderProps{Text: text.T(ctx, "devices.order", "Count", n),
+		Href: l.href(l.h.devicesPath(), func(x *listing) { x.from = l.from })}
+}
+
+// moved counts the rows that have to move, come or go to turn one list into the
+// other: the longer length less the longest common subsequence.
+func moved(a, b []uint32) int {
+	common := make([]int, len(b)+1)
+	for _, x := range a {
+		diagonal := 0
+		for j, y := range b {
+			above := common[j+1]
+			if x == y {
+				common[j+1] = diagonal + 1
+			} else {
+				common[j+1] = max(common[j+1], common[j])
+			}
+			diagonal = above
+		}
+	}
+	return max(len(a), len(b)) - common[len(b)]
+}
