@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"twinboard/hubclient/iothub"
 )
@@ -110,11 +112,15 @@ func (s *mqttServer) serve(conn, raw net.Conn) {
 	defer s.leave(c)
 	_ = c.SetReadDeadline(time.Now().Add(connectTimeout))
 	err := s.broker.EstablishConnection("devices", c)
-	if c.session == nil {
-		s.hub.log.Debug("device connection ended before CONNECT", "remote", raw.RemoteAddr().String(), "error", err)
-		return
+	switch {
+	case c.session != nil:
+		c.session.leave(err)
+	case errors.Is(err, packets.ErrRejectPacket), errors.Is(err, io.EOF):
+		// connect has logged it, or nothing was said at all
+	default:
+		// Most often a device that does not trust the hub's CA.
+		s.hub.log.Info("device connection failed", "remote", raw.RemoteAddr().String(), "error", err)
 	}
-	c.session.leave(err)
 }
 
 func (s *mqttServer) enter(c *deviceConn) bool {

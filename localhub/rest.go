@@ -39,8 +39,9 @@ type restServer struct {
 	hub  *Hub
 	http *http.Server
 	// stopping ends every stream, so that close need not wait for them.
-	stopping chan struct{}
-	stop     func()
+	stopping  chan struct{}
+	stop      func()
+	heartbeat time.Duration // of streams
 }
 
 // route is one operation of the service API and the right it takes.
@@ -70,7 +71,7 @@ func (s *restServer) routes() []route {
 }
 
 func newRESTServer(h *Hub) (*restServer, error) {
-	s := &restServer{hub: h, stopping: make(chan struct{})}
+	s := &restServer{hub: h, stopping: make(chan struct{}), heartbeat: changesHeartbeat}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true

@@ -61,7 +61,7 @@ func (s *restServer) changesStream(c echo.Context, by caller) error {
 // follow hands on what happens until the reader leaves, falls behind or its
 // token expires, or the hub stops.
 func (s *restServer) follow(c echo.Context, w *eventWriter, sub *feed.Subscription[iothub.Change], expiry time.Time) {
-	beat := time.NewTicker(changesHeartbeat)
+	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
 	expired := time.NewTimer(expiry.Sub(s.hub.now()))
 	defer expired.Stop()

@@ -140,6 +140,42 @@ func TestChangesEndWithTheToken(t *testing.T) {
 	}
 }
 
+// TestStreamsOutliveTimeouts keeps a stream open, by heartbeats alone, well past
+// the time an ordinary request may take, over HTTP/1.1 and HTTP/2.
+func TestStreamsOutliveTimeouts(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	w := startWireWith(t, time.Now, func(h *Hub) {
+		h.rest.http.ReadTimeout, h.rest.http.WriteTimeout = timeout, timeout
+		h.rest.heartbeat = timeout / 10
+	})
+	w.device("d1")
+	for _, http2 := range []bool{false, true} {
+		transport := &http.Transport{TLSClientConfig: clientTLS(w.hub), ForceAttemptHTTP2: http2}
+		defer transport.CloseIdleConnections()
+		c := &wire{t, w.hub, &http.Client{Transport: transport}}
+		res, next := c.changes("", w.token("service"))
+		if (res.ProtoMajor == 2) != http2 {
+			t.Fatalf("speaks %s", res.Proto)
+		}
+		if e, err := next(); err != nil || e.kind != "reset" {
+			t.Fatalf("%+v %v", e, err)
+		}
+		for start := time.Now(); time.Since(start) < 4*timeout; {
+			if beat, err := next(); err != nil || beat != (event{}) {
+				t.Fatalf("%s: %+v %v after %v", res.Proto, beat, err, time.Since(start))
+			}
+		}
+		version := w.desired("d1", iothub.Document{"a": http2})
+		e, err := next()
+		for err == nil && e == (event{}) {
+			e, err = next()
+		}
+		if c := w.change(e, err); c.SectionVersion != version {
+			t.Errorf("%s: %+v", res.Proto, c)
+		}
+	}
+}
+
 // TestCloseDoesNotWaitForStreams stops a hub with everything open.
 func TestCloseDoesNotWaitForStreams(t *testing.T) {
 	w := startWire(t)

@@ -1,7 +1,6 @@
 package localhub
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -20,14 +19,25 @@ type wire struct {
 	http *http.Client
 }
 
-func startWire(t *testing.T) *wire { return startWireAt(t, time.Now) }
+func startWire(t *testing.T) *wire {
+	t.Helper()
+	return startWireWith(t, time.Now, func(*Hub) {})
+}
 
+// startWireAt gives the hub another clock.
 func startWireAt(t *testing.T, now func() time.Time) *wire {
+	t.Helper()
+	return startWireWith(t, now, func(*Hub) {})
+}
+
+// startWireWith lets a test change the hub before it starts.
+func startWireWith(t *testing.T, now func() time.Time, change func(*Hub)) *wire {
 	t.Helper()
 	h, err := New(Options{Data: t.TempDir(), HTTPS: "127.0.0.1:0", MQTT: "127.0.0.1:0", Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(h)
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -163,14 +173,4 @@ func (w *wire) eventually(what string, ok func() bool) {
 		case <-tick.C:
 		}
 	}
-}
-
-// compact removes blanks from a JSON text.
-func compact(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, []byte(text)); err != nil {
-		t.Fatalf("%q: %v", text, err)
-	}
-	return b.String()
 }
