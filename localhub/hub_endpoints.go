@@ -13,16 +13,16 @@ import (
 	"twinboard/localhub/store"
 )
 
-// endpoints is what a data folder remembers of where its hub listened last, so
+// Endpoints is what a data folder remembers of where its hub listened last, so
 // that connection strings can be printed by another process.
-type endpoints struct {
+type Endpoints struct {
 	HTTPS    string `json:"https"` // host:port
 	MQTT     string `json:"mqtt"`
-	HostName string `json:"hostName"`
+	HostName string `json:"hostName"` // what devices call the hub
 }
 
-func (h *Hub) endpoints() endpoints {
-	return endpoints{HTTPS: h.HTTPSAddr(), MQTT: h.MQTTAddr(), HostName: h.DeviceHostName()}
+func (h *Hub) endpoints() Endpoints {
+	return Endpoints{HTTPS: h.HTTPSAddr(), MQTT: h.MQTTAddr(), HostName: h.DeviceHostName()}
 }
 
 func endpointsFile(data string) string { return filepath.Join(data, "endpoints.json") }
@@ -35,13 +35,15 @@ func (h *Hub) rememberEndpoints() error {
 	return writeFile(endpointsFile(h.options.Data), append(b, '\n'))
 }
 
-func readEndpoints(data string) (endpoints, error) {
+// ReadEndpoints reads where the hub of a data folder listens, or listened last.
+// The error is a *DataError when no hub was ever started on the folder.
+func ReadEndpoints(data string) (Endpoints, error) {
 	path := endpointsFile(data)
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return endpoints{}, store.FileError(path, err)
+		return Endpoints{}, store.FileError(path, err)
 	}
-	var e endpoints
+	var e Endpoints
 	if err := json.Unmarshal(b, &e); err != nil {
 		return e, &DataError{Kind: store.Corrupt, Path: path, Err: err}
 	}
@@ -50,7 +52,7 @@ func readEndpoints(data string) (endpoints, error) {
 
 // serviceHost is the HostName of a service connection string: with the port
 // really bound, unless it is the one everybody expects.
-func (e endpoints) serviceHost() string {
+func (e Endpoints) serviceHost() string {
 	_, port, err := net.SplitHostPort(e.HTTPS)
 	if err != nil || port == "443" {
 		return e.HostName
@@ -82,7 +84,7 @@ func writeFile(path string, content []byte) error {
 func ReadConnectionString(data, policy string) (iothub.ServiceConnectionString, error) {
 	ctx := context.Background() // two small local files
 	var cs iothub.ServiceConnectionString
-	err := readFolder(ctx, data, func(s *store.Store, e endpoints) error {
+	err := readFolder(ctx, data, func(s *store.Store, e Endpoints) error {
 		p, err := readPolicies(ctx, s)
 		if err == nil {
 			cs, err = p.connectionString(policy, e)
@@ -98,7 +100,7 @@ func ReadConnectionString(data, policy string) (iothub.ServiceConnectionString, 
 // string.
 func ReadDeviceConnectionString(ctx context.Context, data, id string) (iothub.DeviceConnectionString, error) {
 	var cs iothub.DeviceConnectionString
-	err := readFolder(ctx, data, func(s *store.Store, e endpoints) error {
+	err := readFolder(ctx, data, func(s *store.Store, e Endpoints) error {
 		rec, err := s.Record(ctx, id, "")
 		if errors.Is(err, store.ErrNotFound) {
 			return notFound(twinKey{DeviceID: id})
@@ -116,8 +118,8 @@ func ReadDeviceConnectionString(ctx context.Context, data, id string) (iothub.De
 	return cs, err
 }
 
-func readFolder(ctx context.Context, data string, f func(*store.Store, endpoints) error) (err error) {
-	e, err := readEndpoints(data)
+func readFolder(ctx context.Context, data string, f func(*store.Store, Endpoints) error) (err error) {
+	e, err := ReadEndpoints(data)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (e *PolicyError) Error() string {
 	return fmt.Sprintf("The hub has no policy %q. Choose one of %s.", e.Name, strings.Join(e.Known, ", "))
 }
 
-func (p policies) connectionString(name string, e endpoints) (iothub.ServiceConnectionString, error) {
+func (p policies) connectionString(name string, e Endpoints) (iothub.ServiceConnectionString, error) {
 	found, ok := p[name]
 	if !ok {
 		missing := &PolicyError{Name: name}

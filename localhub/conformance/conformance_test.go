@@ -23,7 +23,7 @@ const patience = 60 * time.Second
 type hub struct {
 	connectionString string
 	deviceString     func(t *testing.T) string // of the test's device, made if need be
-	environment      []string // how the SDKs trust its CA
+	environment      []string                  // how the SDKs trust its CA
 }
 
 func TestNodeServiceSDK(t *testing.T) {

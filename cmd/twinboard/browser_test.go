@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"twinboard/hubclient"
+	"twinboard/hubclient/iothub"
+)
+
+// browser is one Chromium; its tabs share cookies.
+type browser struct{ allocator context.Context }
+
+func startBrowser(t *testing.T) browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("accept-lang", "en"))
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	return browser{allocator}
+}
+
+// tab is one page of a browser. What its console complains about fails the test.
+type tab struct {
+	ctx  context.Context
+	t    *testing.T
+	base string
+}
+
+func (b browser) tab(t *testing.T, base string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.allocator)
+	messages := chromedp.Console(ctx)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("Chromium does not start: %v", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		complain(t, messages)
+	}()
+	tab := &tab{ctx: ctx, t: t, base: base}
+	t.Cleanup(func() {
+		if t.Failed() {
+			tab.keepPicture()
+		}
+		cancel()
+		<-done
+	})
+	return tab
+}
+
+// complain reports the errors of a page. Refusals of ours have a status of 4xx,
+// which Chromium reports as a failed resource: those of the network are left out.
+func complain(t *testing.T, messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range messages {
+		if err != nil {
+			return
+		}
+		if m.IsException() || m.Type == "error" && m.Source != "network" {
+			t.Errorf("the browser's console: %s", m)
+		}
+	}
+}
+
+// keepPicture leaves a screenshot of a failed test in the folder SCREENSHOTS.
+func (b *tab) keepPicture() {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(90))
+	if err != nil {
+		b.t.Log(err)
+		return
+	}
+	name := strings.ReplaceAll(b.t.Name(), "/", "-") + ".png"
+	if err := os.WriteFile(filepath.Join(dir, name), picture, 0o600); err != nil {
+		b.t.Log(err)
+	}
+}
+
+// must runs one action within its own deadline.
+func must[T any](b *tab, what string, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	value, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("%s: %v\n%s", what, err, b.describe())
+	}
+	return value
+}
+
+// describe says where the tab is and what it shows.
+func (b *tab) describe() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	s, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	if err != nil {
+		return err.Error()
+	}
+	return s
+}
+
+func (b *tab) open(path string) {
+	b.t.Helper()
+	must(b, "open "+path, chromedp.Navigate(b.base+path))
+}
+
+func testid(id string) string { return fmt.Sprintf("[data-testid=%q]", id) }
+
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	must(b, "click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// follow clicks something that leads to another page and waits until it is there.
+func (b *tab) follow(selector string) {
+	b.t.Helper()
+	b.evaluate("window.before = true")
+	b.click(selector)
+	b.until("the next page after "+selector, `!window.before && document.readyState === "complete"`)
+}
+
+// evaluate runs JavaScript in the page.
+func (b *tab) evaluate(expression string) {
+	b.t.Helper()
+	must(b, expression, chromedp.Evaluate[chromedp.Void](expression))
+}
+
+// is evaluates a condition in the page.
+func (b *tab) is(condition string) bool {
+	b.t.Helper()
+	return must(b, condition, chromedp.Evaluate[bool]("!!("+condition+")"))
+}
+
+// until waits for a condition in the page, across pages.
+func (b *tab) until(what, condition string) {
+	b.t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
+		if err == nil && ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			b.t.Fatalf("%s: %s is still false (%v)\n%s", what, condition, err, b.describe())
+		}
+	}
+}
+
+func (b *tab) see(selector string) {
+	b.t.Helper()
+	must(b, "see "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return must(b, "text of "+selector, chromedp.Text(chromedp.CSS(selector)))
+}
+
+func (b *tab) fill(selector, value string) {
+	b.t.Helper()
+	must(b, "clear "+selector, chromedp.SetValue(chromedp.CSS(selector), ""))
+	must(b, "fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
+}
+
+func (b *tab) size(width, height int64) {
+	b.t.Helper()
+	must(b, "size", chromedp.EmulateViewport(width, height))
+}
+
+// withoutScript switches JavaScript off for the pages opened from now on.
+func (b *tab) withoutScript() {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// client reaches the program's own hub, to check what a page did.
+func (p *program) client(t *testing.T, policy string) *hubclient.Client {
+	t.Helper()
+	cs, err := iothub.ParseServiceConnectionString(ask(t, "connection-string", "--data", p.Data, "--policy", policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cas, err := readCAs(p.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := hubclient.New(cs, &hubclient.Options{RootCAs: cas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// found runs a query and returns the ids of the devices it finds.
+func found(t *testing.T, c *hubclient.Client, query string) []string {
+	t.Helper()
+	page, err := c.QueryPage(t.Context(), query, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, row := range page.Rows {
+		doc, err := iothub.ParseDocument(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, fmt.Sprint(doc["deviceId"]))
+	}
+	return ids
+}
