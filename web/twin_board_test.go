@@ -318,11 +318,23 @@ func (p *page) form(selector string) sheet {
 	}
 	f := sheet{page: p, action: attr(found[0], "action"), Values: url.Values{}}
 	for _, n := range cascadia.QueryAll(found[0], cascadia.MustCompile("input[name], textarea[name], select[name]")) {
+		if inTemplate(n) {
+			continue
+		}
 		if value, ok := fieldValue(n); ok {
 			f.Add(attr(n, "name"), value)
 		}
 	}
 	return f
+}
+
+func inTemplate(n *html.Node) bool {
+	for ; n != nil; n = n.Parent {
+		if n.Data == "template" {
+			return true
+		}
+	}
+	return false
 }
 
 func fieldValue(n *html.Node) (value string, ok bool) {

@@ -25,11 +25,11 @@ func TestTwinPageStates(t *testing.T) {
 	report(strings.ReplaceAll(`{"interval":{"value":10,"ac":400,"av":V,"ad":"below \u202e5 s"},"limits":{"min":5,"max":80},
 		"setpoint":{"value":6,"ac":202,"av":V},"mode":"eco","plain":2,"fw":"1.4","uptime":11240}`, "V", string(jsonNumber(version))))
 	p = b.get(pump)
-	p.want("[data-testid=lead]", "1 of 7 settings was refused. 1 has another type. 1 is being applied. 2 are on their way. 2 are in sync.")
+	p.want("[data-testid=lead]", "1 of 7 settings was refused. 1 is being applied. 3 are on their way. 2 are in sync.")
 	p.want("title", "pump-07 · 1 rejected — Twinboard")
 	for path, want := range map[string]string{
 		"interval":   "interval 2 Rejected",
-		"limits.min": `limits.min "5" Same value, other type`,
+		"limits.min": `limits.min "5" Waiting`,
 		"setpoint":   "setpoint 4 Applying",
 		"mode":       "mode eco In sync",
 		"silent":     "silent true Waiting",
@@ -40,9 +40,8 @@ func TestTwinPageStates(t *testing.T) {
 	p.wantPart(p.settingRow("interval"), "below \u202e5 s (400)")
 	p.want(p.settingRow("interval")+" q > bdi", "below \u202e5 s")
 	p.want(p.settingRow("interval")+" [data-testid=mend]", "Put back 10")
-	p.want(p.settingRow("limits.min")+" [data-testid=mend]", "Use 5")
-	if n := len(p.all(".travel")); n != 3 {
-		t.Errorf("%d arrows, want one for each change on its way: 3", n)
+	if n := len(p.all(".travel")); n != 4 {
+		t.Errorf("%d arrows, want one for each change on its way: 4", n)
 	}
 	p.wantPart("[data-testid=device-only]", "2 values only from the device")
 	p.wantPart("[data-testid=device-only]", `fw "1.4" uptime 11240`)
@@ -52,6 +51,11 @@ func TestTwinPageStates(t *testing.T) {
 	b.ahead.Store(int64(2 * time.Minute))
 	p = b.get(pump)
 	p.want("[data-testid=lead]", "1 of 7 settings was refused. 1 differs. 1 has another type. 1 was never reported. 1 is being applied. 2 are in sync.")
+	p.wantPart(p.settingRow("limits.min"), `"5" Same value, other type`)
+	p.want(p.settingRow("limits.min")+" [data-testid=mend]", "Use 5")
+	if n := len(p.all(".travel")); n != 1 {
+		t.Errorf("%d arrows, want one for each change on its way: 1", n)
+	}
 	p.wantPart(p.settingRow("silent"), "Never reported 2 min The device has never mentioned this setting.")
 
 	disconnect()
