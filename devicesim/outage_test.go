@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"twinboard/devicesim"
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub"
 )
@@ -84,14 +85,22 @@ func TestHubRestart(t *testing.T) {
 func TestTokenRenewal(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	f := h.fleet(devicesim.Options{TokenLifetime: 5 * time.Second})
+	trace := feed.New[iothub.WireEntry](100)
+	f := h.fleet(devicesim.Options{TokenLifetime: 5 * time.Second, Trace: trace})
 	events := follow(t, f)
 	start(t, f, h.register("dev1"))
+	if err := f.SetConnectivity(iothub.WithAction(t.Context(), "switch"), "dev1", "wifi"); err != nil {
+		t.Fatal(err)
+	}
 	before := device(t, f, "dev1").TokenExpiry
 	if e := events.next(devicesim.KindDisconnected); e.Problem != nil || !strings.Contains(e.Text, "about to expire") {
 		t.Errorf("disconnected: %+v", e)
 	}
 	events.next(devicesim.KindReported)
+	connects := trace.Recent(100, func(e iothub.WireEntry) bool { return e.Packet == "CONNECT" })
+	if len(connects) != 2 || connects[1].Value.Action != "" || connects[1].Value.Payload == connects[0].Value.Payload {
+		t.Errorf("CONNECT packets: %+v", connects)
+	}
 	after := device(t, f, "dev1")
 	if !after.TokenExpiry.After(before) || after.Attempt != 0 {
 		t.Errorf("token until %s, then %s; %d attempts", before, after.TokenExpiry, after.Attempt)
@@ -135,8 +144,12 @@ func TestStartWithTheRightKeyAfterTheWrongOne(t *testing.T) {
 	wrong := good
 	wrong.ConnectionString.SharedAccessKey = "d3Jvbmc="
 	f := h.fleet(devicesim.Options{})
+	events := follow(t, f)
 	wantProblem(t, f.Start(t.Context(), wrong), devicesim.Refused)
 	start(t, f, good)
+	events.next(devicesim.KindStopped)
+	events.next(devicesim.KindConnecting) // the old run is over before the new one begins
+	events.next(devicesim.KindReported)
 	if s := device(t, f, "dev1"); s.State != devicesim.Online {
 		t.Errorf("status is %+v", s)
 	}

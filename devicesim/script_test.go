@@ -2,6 +2,7 @@ package devicesim_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"twinboard/devicesim"
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 )
 
@@ -333,11 +335,10 @@ func TestHubFailures(t *testing.T) {
 }
 
 func TestCertificateProblems(t *testing.T) {
-	good, pool := certificate(t, "localhost", time.Now().Add(30*time.Minute))
+	good, _ := certificate(t, "localhost", time.Now().Add(30*time.Minute))
 	_, stranger := certificate(t, "localhost", time.Now().Add(30*time.Minute))
 	named, namedPool := certificate(t, "elsewhere", time.Now().Add(30*time.Minute))
 	old, oldPool := certificate(t, "localhost", time.Now().Add(-time.Minute))
-	_ = pool
 	for _, c := range []struct {
 		name string
 		cert tls.Certificate
@@ -394,6 +395,93 @@ func TestPortWithoutTLS(t *testing.T) {
 			ln.Close()
 			<-over
 		})
+	}
+}
+
+// Stop ends everything even while the hub sends as fast as it can; a reader
+// left behind is found when the tests end.
+func TestStopInAFlood(t *testing.T) {
+	t.Parallel()
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			p.accept(topic, `{"$version":1}`)
+			if topic.Kind != iothub.TopicReported {
+				return
+			}
+			patch := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+			for version := int64(2); ; version++ {
+				patch.TopicName, patch.Payload = iothub.DesiredTopic(version), []byte(`{"n":1}`)
+				if patch.Write(p.conn) != nil {
+					return
+				}
+			}
+		})
+	})
+	f := s.fleet(t, devicesim.Options{})
+	start(t, f, dev1)
+	began := time.Now()
+	if err := f.Stop(t.Context(), "dev1"); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
+// Who starts a device may stop waiting; the device goes on.
+func TestStartStopsWaiting(t *testing.T) {
+	t.Parallel()
+	f := scripted(t, func(p *peer) { p.read(); p.read() }).fleet(t, devicesim.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	wantError(t, f.Start(ctx, dev1), context.DeadlineExceeded)
+	if s := device(t, f, "dev1"); s.State != devicesim.Connecting {
+		t.Errorf("status is %+v", s)
+	}
+}
+
+// A certificate must be for the name of the hub, or of the gateway in front of
+// it, whatever address is dialled.
+func TestCertificateName(t *testing.T) {
+	cert, pool := certificate(t, "elsewhere", time.Now().Add(30*time.Minute))
+	s := play(t, cert, pool, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) { p.accept(topic, `{"$version":1}`) })
+	})
+	named, gateway := dev1, dev1
+	named.ConnectionString.HostName = "elsewhere"
+	gateway.ConnectionString.GatewayHostName = "elsewhere"
+	for _, spec := range []devicesim.Spec{named, gateway} {
+		f := s.fleet(t, devicesim.Options{})
+		start(t, f, spec)
+		if err := f.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A patch that comes while the device does something else is no part of that.
+func TestTraceOfPatchAmidAnAction(t *testing.T) {
+	s := scripted(t, func(p *peer) {
+		p.serve(1, func(topic iothub.Topic) {
+			if topic.Kind == iothub.TopicReported {
+				p.publish(iothub.DesiredTopic(2), `{"$version":2}`)
+			}
+			p.accept(topic, `{"$version":1}`)
+		})
+	})
+	trace := feed.New[iothub.WireEntry](100)
+	f := s.fleet(t, devicesim.Options{Trace: trace})
+	if err := f.Start(iothub.WithAction(t.Context(), "begin"), dev1); err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range trace.Recent(100, nil) {
+		want := "begin"
+		if item.Value.Topic == iothub.DesiredTopic(2) {
+			want = ""
+		}
+		if item.Value.Action != want {
+			t.Errorf("%s %s is part of %q", item.Value.Packet, item.Value.Topic, item.Value.Action)
+		}
 	}
 }
 
