@@ -15,9 +15,9 @@ const everyTwin = "SELECT * FROM devices"
 
 // fillOptions say how a fill reads.
 type fillOptions struct {
-	// authoritative rows are as current as a read by id, and what they leave out
-	// does not exist: so answers the local hub. Azure's index lags.
-	authoritative bool
+	// lagging rows may be older than what a read by id says, and what they leave
+	// out may exist: so answers Azure's index, while the local hub's is current.
+	lagging bool
 	// pace waits until the next query may be sent; nil does not wait.
 	pace func(context.Context)
 }
@@ -33,7 +33,7 @@ func (f *Fleet) fill(ctx context.Context, o fillOptions) {
 // fillOnce reports false when the fill must start again.
 func (f *Fleet) fillOnce(ctx context.Context, o fillOptions) bool {
 	start := f.now()
-	f.picture.begin()
+	f.picture.begin(o.lagging)
 	f.change(func(s *Status) {
 		s.Filling = true
 		if !s.Complete {
@@ -61,7 +61,7 @@ func (f *Fleet) fillOnce(ctx context.Context, o fillOptions) bool {
 		failures.reset()
 		f.reached()
 		for _, row := range page.Rows {
-			f.fillRow(row, start, o)
+			f.fillRow(row, start)
 		}
 		f.grow()
 		if continuation = page.Continuation; continuation == "" {
@@ -88,7 +88,7 @@ func (f *Fleet) count(ctx context.Context) {
 	f.mu.Unlock()
 }
 
-func (f *Fleet) fillRow(row json.RawMessage, start time.Time, o fillOptions) {
+func (f *Fleet) fillRow(row json.RawMessage, start time.Time) {
 	t, err := decode(row)
 	if err != nil {
 		f.log.Warn("row of the hub is left out", "error", err)
@@ -96,24 +96,26 @@ func (f *Fleet) fillRow(row json.RawMessage, start time.Time, o fillOptions) {
 	}
 	now := f.now()
 	e := newEntry(t, row, now, now, f.grace)
-	old, kept, changed := f.picture.fill(e, func(old *entry, thisPass bool) bool {
-		if o.authoritative {
-			return thisPass && old.version >= e.version
-		}
-		return old.version > e.version || old.version == e.version && old.readAt >= start.UnixNano()
-	})
-	switch {
-	case changed, kept && old.version > e.version && old.readAt < start.UnixNano():
-		// The row may be older than what is there, or the device is a new one of
-		// the same name: only a read by id can tell.
+	old, placed, doubt := f.picture.fill(e, start.UnixNano())
+	if doubt {
 		f.rereads.add(e.id)
-	case kept:
+	}
+	if !placed {
 		return
 	}
 	f.watch(e)
-	if old != nil && !kept && !e.looksLike(old) {
+	if old == nil && !f.complete() {
+		return // grow tells of the first fill
+	}
+	if old == nil || !e.looksLike(old) {
 		f.updates.Publish(Update{DeviceID: e.id})
 	}
+}
+
+func (f *Fleet) complete() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status.Complete
 }
 
 // grow tells readers now and then that the first fill comes along.
@@ -138,7 +140,7 @@ func (f *Fleet) endFill(start time.Time, o fillOptions) {
 		f.rereads.add(id)
 	}
 	for _, id := range unseen {
-		if !o.authoritative {
+		if o.lagging {
 			f.rereads.add(id)
 		} else if f.picture.remove(id) {
 			f.updates.Publish(Update{DeviceID: id, Removed: true})
@@ -156,7 +158,7 @@ func (f *Fleet) crawl(ctx context.Context) {
 	for ctx.Err() == nil {
 		f.interest.wait(ctx, f.now, f.budget.Idle)
 		start := f.now()
-		f.fill(ctx, fillOptions{pace: limit.wait})
+		f.fill(ctx, fillOptions{lagging: true, pace: limit.wait})
 		sleep(ctx, f.budget.Every-f.now().Sub(start))
 	}
 }

@@ -66,7 +66,7 @@ func (f *Fleet) List(q Query) Page {
 		// Rows have gone; a page that begins before the beginning is the first.
 		page, _ = f.picture.page(q, nil)
 	case at != nil && !at.Back && len(page.Devices) == 0:
-		page, _ = f.picture.page(q, &cursor{place: at.place, Back: true, Order: at.Order})
+		page, _ = f.picture.page(q, &cursor{place: at.place, Back: true, Order: at.Order, with: true})
 	}
 	return page
 }
@@ -82,6 +82,8 @@ type cursor struct {
 	place
 	Back  bool   `json:"b,omitempty"`
 	Order string `json:"o"` // a cursor means something only in its own order
+
+	with bool // with Back: the row at the place belongs to the page
 }
 
 func (c cursor) String() string {

@@ -58,7 +58,7 @@ func (l *follower) refill(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.f.fill(ctx, fillOptions{authoritative: true})
+		l.f.fill(ctx, fillOptions{})
 	}()
 	l.stopFill = func() {
 		cancel()
@@ -162,10 +162,12 @@ func applyChange(t *iothub.Twin, c iothub.Change) outcome {
 		done = applySection(&t.Properties.Desired, c, t.Version, true)
 	case iothub.ChangeReported:
 		done = applySection(&t.Properties.Reported, c, t.Version, false)
-		t.LastActivityTime = iothub.Time{Time: hubTime(c.Time)}
 	}
 	if done == applied {
 		t.Version = c.Version
+		if c.Kind == iothub.ChangeReported {
+			t.LastActivityTime = iothub.Time{Time: hubTime(c.Time)}
+		}
 		if c.ETag != "" {
 			t.ETag = c.ETag
 		}

@@ -1,7 +1,11 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -153,4 +157,21 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// jsonAnswer makes a query's answer without a hub.
+func jsonAnswer(t *testing.T, r *http.Request, v any) *http.Response {
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Error(err)
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Request: r, Body: io.NopCloser(bytes.NewReader(b)),
+		Header: http.Header{"Content-Type": {"application/json"}, "X-Ms-Item-Type": {iothub.ItemTwin}},
+	}
+}
+
+func hasThrottled(err error) bool {
+	var throttled *hubclient.ThrottledError
+	return errors.As(err, &throttled)
 }

@@ -1,6 +1,9 @@
 package fleet
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // picture holds the entries, by id and as a list.
 type picture struct {
@@ -13,10 +16,15 @@ type picture struct {
 	pass    uint64
 	filling bool
 	late    map[string]struct{}
+	// lagging says that the rows of a fill may be older than what was read by
+	// id, as in Azure, whose index goes on listing a deleted device for up to
+	// half an hour. gone are such devices, with the fill that last listed them.
+	lagging bool
+	gone    map[string]uint64
 }
 
 func newPicture() *picture {
-	return &picture{byID: map[string]*entry{}, late: map[string]struct{}{}}
+	return &picture{byID: map[string]*entry{}, late: map[string]struct{}{}, gone: map[string]uint64{}}
 }
 
 func (p *picture) len() int {
@@ -32,11 +40,11 @@ func (p *picture) get(id string) *entry {
 }
 
 // begin starts a fill. It does not touch what is there.
-func (p *picture) begin() {
+func (p *picture) begin(lagging bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pass++
-	p.filling = true
+	p.filling, p.lagging = true, lagging
 	clear(p.late)
 }
 
@@ -55,6 +63,7 @@ func (p *picture) end() (late, unseen []string) {
 		}
 	}
 	clear(p.late)
+	maps.DeleteFunc(p.gone, func(_ string, pass uint64) bool { return pass < p.pass })
 	return late, unseen
 }
 
@@ -71,22 +80,37 @@ func (p *picture) tooEarly(id string) bool {
 	return true
 }
 
-// fill puts a row of the running fill. keep decides whether what is there is
-// newer and stays. It returns what was there before and whether the device
-// changed while the row was on its way.
-func (p *picture) fill(e *entry, keep func(old *entry, thisPass bool) bool) (old *entry, kept, changed bool) {
+// fill puts a row of the running fill, which began at start, unless what is
+// there is newer. It returns what was there before. doubt means that only
+// reading the device by id can tell what is true.
+func (p *picture) fill(e *entry, start int64) (old *entry, placed, doubt bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old = p.byID[e.id]
-	if _, changed = p.late[e.id]; changed {
+	if _, gone := p.gone[e.id]; gone {
+		p.gone[e.id] = p.pass
+		return old, false, true
+	}
+	if _, changed := p.late[e.id]; changed {
 		delete(p.late, e.id)
+		doubt = true
 	}
-	if old != nil && keep(old, old.pass == p.pass) {
-		old.pass = p.pass
-		return old, true, changed
+	if old == nil || !p.newer(old, e, start) {
+		p.set(e)
+		return old, true, doubt
 	}
-	p.set(e)
-	return old, false, changed
+	old.pass = p.pass
+	// A lower version can also be a new device of the same name.
+	return old, false, doubt || old.version > e.version && old.readAt < start
+}
+
+// newer reports whether an entry is newer than a row; the lock is held.
+func (p *picture) newer(old, e *entry, start int64) bool {
+	if !p.lagging {
+		return old.pass == p.pass && old.version >= e.version
+	}
+	readLater := old.readAt >= start || old.activity.Load() > e.activity.Load()
+	return old.version > e.version || old.version == e.version && readLater
 }
 
 // putIf puts what was read by id, if that is still current, and returns what
@@ -116,6 +140,7 @@ func (p *picture) swap(old, e *entry) bool {
 // set puts an entry; the lock is held.
 func (p *picture) set(e *entry) {
 	e.pass = p.pass
+	delete(p.gone, e.id)
 	if old := p.byID[e.id]; old != nil {
 		e.index = old.index
 		p.list[e.index] = e
@@ -142,6 +167,9 @@ func (p *picture) removeIf(id string, current func() bool) (removed, ok bool) {
 	}
 	if p.filling {
 		p.late[id] = struct{}{}
+	}
+	if p.lagging {
+		p.gone[id] = p.pass
 	}
 	e := p.byID[id]
 	if e == nil {

@@ -77,7 +77,7 @@ func (s *scan) match(r row) {
 	if s.at != nil {
 		side = compare(r.place, s.at.place, s.q)
 	}
-	if side < 0 || side == 0 && !s.back {
+	if side < 0 || side == 0 && (!s.back || s.at.with) {
 		s.before++
 		if s.back {
 			s.best.add(r)
