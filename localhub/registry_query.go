@@ -39,9 +39,6 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 	if q.Top > 0 {
 		s.limit = min(s.limit, q.Top-int(place.given))
 	}
-	if q.Source == query.Jobs {
-		return s.page, nil // this hub has no jobs
-	}
 	if err := r.store.View(ctx, func(v *store.View) error { return s.run(ctx, v) }); err != nil {
 		return page{}, err
 	}

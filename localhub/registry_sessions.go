@@ -210,7 +210,12 @@ func (r *registry) patchReported(key twinKey, s session, rid string, patch []byt
 			}
 			return err
 		},
-		answer: func(err error) { s.answerReported(rid, version, err) },
+		answer: func(err error) {
+			if err != nil {
+				version = 0 // worked out, but not stored
+			}
+			s.answerReported(rid, version, err)
+		},
 	})
 }
 
@@ -263,6 +268,11 @@ func (r *registry) readTwin(key twinKey, s session, rid string) {
 			}
 			return err
 		},
-		answer: func(err error) { s.answerTwin(rid, body, err) },
+		answer: func(err error) {
+			if err != nil {
+				body = nil
+			}
+			s.answerTwin(rid, body, err)
+		},
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"sync"
 
 	"modernc.org/sqlite"
 )
@@ -32,6 +33,9 @@ type Store struct {
 	writers *sql.DB
 	writer  *sql.Conn
 	stmts   statements
+
+	closing  sync.Once
+	closeErr error
 }
 
 // Open opens the file, making or migrating it if need be. A file of a newer
@@ -45,7 +49,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := s.inspect(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.open(ctx)); err != nil {
+	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -102,19 +106,23 @@ func (s *Store) open(ctx context.Context) error {
 
 // Close closes the file; it may be called twice.
 func (s *Store) Close() error {
+	s.closing.Do(func() { s.closeErr = s.fail("close", s.close()) })
+	return s.closeErr
+}
+
+func (s *Store) close() error {
 	var errs []error
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
 	if s.writer != nil {
 		errs = append(errs, s.stmts.close(), s.writer.Close())
-		s.writer = nil
 	}
 	// Last: closing the last connection moves the WAL into the file.
 	if s.writers != nil {
 		errs = append(errs, s.writers.Close())
 	}
-	return s.fail("close", errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
 // pragma is a setting and what SQLite says when asked for it.

@@ -1,0 +1,224 @@
+package localhub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"twinboard/hubclient/iothub"
+)
+
+// hold keeps the writer busy until release is called, so that what is queued
+// meanwhile becomes one transaction.
+func (b *bench) hold() (release func()) {
+	held, free := make(chan struct{}), make(chan struct{})
+	go b.do(context.Background(), func(*batch) error {
+		close(held)
+		<-free
+		return nil
+	})
+	<-held
+	return func() { close(free) }
+}
+
+// queued waits until n operations stand in the writer's queue.
+func (b *bench) queued(n int) {
+	b.Helper()
+	waitFor(b, fmt.Sprint(n, " queued operations"), func() bool { return len(b.queue) == n })
+}
+
+func TestManyWritersShareTransactions(t *testing.T) {
+	b := newBench(t)
+	const writers = 200
+	for i := range writers {
+		b.create(fmt.Sprint("d", i))
+	}
+	_, sub, _ := b.changes.Subscribe(b.changes.Last())
+	defer sub.Close()
+	release := b.hold()
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() { b.patch(fmt.Sprint("d", i), `{"tags":{"a":1}}`) })
+	}
+	b.queued(writers)
+	release()
+	wg.Wait()
+	transactions := map[string]int{}
+	for range writers {
+		transactions[(<-sub.C()).Value.Time.String()]++
+	}
+	if len(transactions) != 1 {
+		t.Errorf("%d writes that were waiting took %d transactions", writers, len(transactions))
+	}
+	for i := range writers {
+		if got := b.get(fmt.Sprint("d", i)); toJSON(t, got.Tags) != `{"a":1}` {
+			t.Errorf("d%d has tags %v", i, got.Tags)
+		}
+	}
+}
+
+// TestWritesOfOneTransactionSeeEachOther runs dependent operations, among them
+// refused ones, in one transaction: each is answered as if alone.
+func TestWritesOfOneTransactionSeeEachOther(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	first := b.get("d").ETag
+	release := b.hold()
+	results := make([]chan error, 0)
+	queue := func(f func() error) {
+		done := make(chan error, 1)
+		before := len(b.queue)
+		go func() { done <- f() }()
+		b.queued(before + 1)
+		results = append(results, done)
+	}
+	update := func(ifMatch iothub.ETag, id, body string) func() error {
+		return func() error {
+			_, err := b.updateTwin(context.Background(), owner, dev(id), parsePatch(b, body), ifMatch)
+			return err
+		}
+	}
+	create := func() error {
+		_, err := b.createDevice(context.Background(), owner, iothub.Device{DeviceID: "new"})
+		return err
+	}
+	remove := func() error { return b.deleteDevice(context.Background(), owner, "new", iothub.Any) }
+	queue(update(first, "d", `{"tags":{"n":1}}`))
+	queue(update(first, "d", `{"tags":{"n":2}}`)) // stale by now
+	queue(create)
+	queue(create) // there already
+	queue(update("", "new", `{"tags":{"n":3}}`))
+	queue(remove)
+	queue(update("", "new", `{"tags":{"n":4}}`)) // gone
+	queue(create)
+	queue(update("", "new", `{"tags":{"n":5}}`))
+	queue(update("", "d", `{"tags":{"m":6}}`))
+	release()
+	want := []*iothub.Error{nil, iothub.ErrPreconditionFailed, nil, iothub.ErrDeviceAlreadyExists, nil, nil, iothub.ErrDeviceNotFound, nil, nil, nil}
+	for i, done := range results {
+		switch err := <-done; {
+		case want[i] == nil && err != nil:
+			t.Errorf("operation %d: %v", i, err)
+		case want[i] != nil:
+			wantCode(t, err, want[i])
+		}
+	}
+	check := func() {
+		t.Helper()
+		if d, n := b.get("d"), b.get("new"); toJSON(t, d.Tags) != `{"m":6,"n":1}` || toJSON(t, n.Tags) != `{"n":5}` {
+			t.Errorf("tags of d: %v, of new: %v", d.Tags, n.Tags)
+		}
+	}
+	check()
+	b.shut()
+	b.open()
+	check()
+}
+
+func TestAGivenUpWriteIsNotMade(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	release := b.hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.updateTwin(ctx, owner, dev("d"), parsePatch(b, `{"tags":{"a":1}}`), "")
+		done <- err
+	}()
+	b.queued(1)
+	cancel()
+	release()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	if twin := b.get("d"); len(twin.Tags) != 0 {
+		t.Errorf("a write that nobody waits for was made: %v", twin.Tags)
+	}
+}
+
+// TestAFailedCommitAnswersNobodyWell lets a whole transaction fail on a full
+// disk: no answer, event or notification may come of it.
+func TestAFailedCommitAnswersNobodyWell(t *testing.T) {
+	b := newBench(t)
+	b.create("d", "e")
+	s := b.connectTo("d")
+	last := b.changes.Last()
+	b.check(b.store.Close()) // no write can succeed any more
+	_, err := b.updateTwin(t.Context(), owner, dev("d"), parsePatch(t, `{"properties":{"desired":{"a":1}}}`), "")
+	if err == nil {
+		t.Fatal("a write that was not stored was answered")
+	}
+	b.patchReported(dev("d"), s, "7", []byte(`{"a":1}`), nil)
+	if got := s.next(t); got != "reported 7 0 error ServerError" {
+		t.Error(got)
+	}
+	s.silent(t)
+	if b.changes.Last() != last {
+		t.Error("a change was announced that was not stored")
+	}
+	if twin := b.get("d"); twin.Version != 2 { // from memory: as last stored
+		t.Errorf("version is %d", twin.Version)
+	}
+}
+
+// TestAReaderThatNeverReadsHoldsNobodyUp writes far more changes than a
+// subscriber can hold.
+func TestAReaderThatNeverReadsHoldsNobodyUp(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	_, idle, _ := b.changes.Subscribe(0)
+	defer idle.Close()
+	s := b.connectTo("d")
+	const writes = 2000
+	for i := range writes {
+		b.patchReported(dev("d"), s, fmt.Sprint(i), []byte(`{"a":1}`), nil)
+	}
+	for i := range writes {
+		if got := s.next(t); got != fmt.Sprintf("reported %d %d", i, i+2) {
+			t.Fatalf("answer %d is %q", i, got)
+		}
+	}
+}
+
+func TestEventsComeInTheOrderOfVersions(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	s := b.connectTo("d")
+	_, sub, _ := b.changes.Subscribe(b.changes.Last())
+	defer sub.Close()
+	var wg sync.WaitGroup
+	const writers, each = 8, 25
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				b.patch("d", fmt.Sprintf(`{"properties":{"desired":{"w%d":%d}}}`, w, i))
+			}
+		})
+	}
+	wg.Wait()
+	for i := range int64(writers * each) {
+		if c := (<-sub.C()).Value; c.SectionVersion != i+2 || c.Version != i+3 {
+			t.Fatalf("event %d is of version %d", i, c.SectionVersion)
+		}
+		if got := s.next(t); !strings.HasPrefix(got, fmt.Sprintf("desired %d {", i+2)) {
+			t.Fatalf("notification %d is %s", i, got)
+		}
+	}
+}
+
+func TestAClosedRegistryAnswers(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	s := b.connectTo("d")
+	b.registry.close()
+	if got := s.next(t); got != "end: the hub is stopping" {
+		t.Error(got)
+	}
+	_, err := b.createDevice(t.Context(), owner, iothub.Device{DeviceID: "late"})
+	wantCode(t, err, iothub.ErrServiceUnavailable)
+	b.patchReported(dev("d"), s, "1", []byte(`{}`), nil) // comes back
+	b.disconnect(dev("d"), s)
+}
