@@ -40,7 +40,7 @@ type connection struct {
 	lost    chan error    // why the connection ended, if nobody wanted that
 	closed  chan struct{} // closed by close
 	renewAt time.Time     // when a connection with a fresh token is due
-	forget  func() bool
+	forget  func() bool   // takes the stop of the device off this connection
 }
 
 // connect dials and is accepted by the hub, or not: a *ConnectError.
