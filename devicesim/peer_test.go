@@ -155,4 +155,3 @@ func scripted(t *testing.T, serve func(*peer)) script {
 var dev1 = devicesim.Spec{ConnectionString: iothub.DeviceConnectionString{
 	HostName: "localhost", DeviceID: "dev1", SharedAccessKey: "c2VjcmV0",
 }}
-
