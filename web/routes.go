@@ -55,6 +55,7 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/devices/:id/secret", s.deviceSecret)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
+	h.GET("/query", s.queryPage)
 	h.GET("/learn", s.learnStart)
 	h.POST("/learn/go", s.learnGo)
 	h.POST("/learn/reset", s.learnReset)
@@ -64,6 +65,7 @@ func (s *Server) routes(e *echo.Echo) {
 
 	l := e.Group("/live/h/:hub", s.findHub)
 	l.GET("/devices", s.devicesLive)
+	l.GET("/query", s.queryLive)
 	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
 }
