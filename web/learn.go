@@ -238,7 +238,8 @@ func (s *Server) learnAct(c echo.Context) error {
 	default:
 		return errNoPage
 	}
-	if err != nil {
+	// Without the device the step itself says what is missing.
+	if err != nil && !errors.Is(err, iothub.ErrDeviceNotFound) {
 		return err
 	}
 	return goTo(c, localPath(form.Get("back")))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -165,6 +166,10 @@ func (c *connectionStringCommand) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	_, err = ensureDevice(ctx, client, c.Device)
+	var unreachable *hubclient.ConnectionError
+	if errors.As(err, &unreachable) {
+		return fmt.Errorf("--create needs the hub to be running on %s; start it with twinboard or twinboard hub (%w)", c.Data, err)
+	}
 	return err
 }
 

@@ -13,7 +13,7 @@ async function main() {
   const twin = await client.getTwin();
   console.log(`twin read: desired version ${twin.properties.desired.$version}`);
   twin.on('properties.desired', (delta) => {
-    console.log(`desired: ${JSON.stringify(delta)}`);
+    console.log(`desired version ${delta.$version}: power_level ${delta.power_level}`);
   });
   await new Promise((resolve, reject) => {
     twin.properties.reported.update({ connectivity: 'cellular' }, (err) => (err ? reject(err) : resolve()));
