@@ -151,7 +151,7 @@ func rowsOf(base, doc iothub.Document) []formRow {
 		if m, isObject := now.(map[string]any); !there || isObject && len(m) > 0 {
 			r.Removed = true
 		} else {
-			r.Kind, r.Text = kindOf(now)
+			r.Kind, r.Text = rowKind(now)
 			listed[r.Path] = true
 		}
 		rows = append(rows, r)
@@ -166,14 +166,14 @@ func rowsOf(base, doc iothub.Document) []formRow {
 
 func rowOf(path iothub.Path, value any) formRow {
 	r := formRow{Path: path.String()}
-	r.Kind, r.Text = kindOf(value)
+	r.Kind, r.Text = rowKind(value)
 	return r
 }
 
-// kindOf chooses how to show a value. An input field drops line breaks and a
+// rowKind chooses how to show a value. An input field drops line breaks and a
 // form turns \n into \r\n, so texts with control characters are shown as JSON,
 // where each has its own escape.
-func kindOf(value any) (kind, typed string) {
+func rowKind(value any) (kind, typed string) {
 	switch value := value.(type) {
 	case string:
 		if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -141,7 +141,7 @@ func (e *editing) conflictField(ctx context.Context, i int, c conflict, theirs r
 		Mine:   valueProps(ctx, c.Mine, "conflict-"+index+"-mine"),
 	}
 	if p.OtherKind == "" {
-		p.OtherKind, _ = kindOf(c.Mine.Value)
+		p.OtherKind, _ = rowKind(c.Mine.Value)
 	}
 	if e.section == "desired" && c.Theirs.Set {
 		at := theirs.Properties.Desired.Metadata.At(c.Path).LastUpdated.Time
