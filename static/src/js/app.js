@@ -12,5 +12,6 @@ import './dialog.js'
 import './rows.js'
 import './forms.js'
 import './editors.js'
+import './count.js'
 
 document.documentElement.classList.add('script')
