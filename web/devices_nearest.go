@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,24 +22,41 @@ func nearest(ctx context.Context, h *Hub, id string) []views.Link {
 	return links
 }
 
-// nearestIDs searches the picture for ever shorter beginnings of the id, and
-// orders what it finds by how many letters differ.
+// nearestIDs searches the picture for parts of the id, and orders what it finds
+// by how many letters differ. One mistake leaves one half as it was, two leave
+// a third.
 func nearestIDs(h *Hub, id string) []string {
-	var ids []string
-	for size := len(id); size >= 2 && len(ids) == 0; size = size * 2 / 3 {
-		list := h.Fleet.List(fleet.Query{Text: id[:size], Limit: 200})
-		for _, d := range list.Devices {
-			if d.ID != id && strings.Contains(strings.ToLower(d.ID), strings.ToLower(id[:size])) {
-				ids = append(ids, d.ID)
+	far := map[string]int{}
+	for parts := 1; parts <= 3 && len(far) == 0; parts++ {
+		for _, part := range cut(id, parts) {
+			for _, d := range h.Fleet.List(fleet.Query{Text: part, Limit: 200}).Devices {
+				if contains(d.ID, part) {
+					far[d.ID] = distance(strings.ToLower(id), strings.ToLower(d.ID))
+				}
 			}
 		}
 	}
-	far := map[string]int{}
-	for _, other := range ids {
-		far[other] = distance(strings.ToLower(id), strings.ToLower(other))
-	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(far[a]-far[b], strings.Compare(a, b)) })
+	delete(far, id)
+	ids := slices.SortedFunc(maps.Keys(far), func(a, b string) int {
+		return cmp.Or(far[a]-far[b], strings.Compare(a, b))
+	})
 	return ids[:min(3, len(ids))]
+}
+
+// cut divides a text into parts of about the same length; parts of one letter,
+// which occur anywhere, are left out.
+func cut(s string, parts int) []string {
+	var out []string
+	for i := range parts {
+		if part := s[i*len(s)/parts : (i+1)*len(s)/parts]; len(part) > 1 {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func contains(id, part string) bool {
+	return strings.Contains(strings.ToLower(id), strings.ToLower(part))
 }
 
 // distance counts the letters to change, add or remove to turn a into b

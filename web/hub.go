@@ -59,10 +59,18 @@ func (h *Hub) chip() views.HubChip {
 
 const hubKey = "hub"
 
-// findHub puts the hub of the address into the context, for hubOf.
+// findHub puts the hub of the address, /h/{slug}/… or /live/h/{slug}/…, into the
+// context, for hubOf; also where no page is, so that the error page has its
+// navigation.
 func (s *Server) findHub(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		slug, err := url.PathUnescape(c.Param("hub"))
+		path := strings.TrimPrefix(c.Request().URL.EscapedPath(), "/live")
+		rest, ok := strings.CutPrefix(path, "/h/")
+		if !ok {
+			return next(c)
+		}
+		first, _, _ := strings.Cut(rest, "/")
+		slug, err := url.PathUnescape(first)
 		if err != nil {
 			return errNoPage
 		}

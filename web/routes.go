@@ -33,7 +33,7 @@ import (
 
 // routes is the whole table, and the way of a request to its handler.
 func (s *Server) routes(e *echo.Echo) {
-	e.Use(requestID, setHeaders, s.readTaste, recoverPanics, s.checkHost, checkOrigin, limitBody)
+	e.Use(requestID, setHeaders, s.readTaste, recoverPanics, s.checkHost, checkOrigin, limitBody, s.findHub)
 
 	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
 	e.GET("/", s.toHub("/devices"))
@@ -42,7 +42,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST(views.SettingsPath, s.settingsSave)
 	e.POST("/dock", s.dockSave)
 
-	h := e.Group("/h/:hub", s.findHub)
+	h := e.Group("/h/:hub")
 	h.GET("", s.toHub("/devices"))
 	h.GET("/devices", s.devicesPage)
 	h.GET("/add-device", s.deviceAddPage)
@@ -63,7 +63,7 @@ func (s *Server) routes(e *echo.Echo) {
 	h.GET("/learn/:step", s.learnPage)
 	h.POST("/learn/:step/:act", s.learnAct)
 
-	l := e.Group("/live/h/:hub", s.findHub)
+	l := e.Group("/live/h/:hub")
 	l.GET("/devices", s.devicesLive)
 	l.GET("/query", s.queryLive)
 	l.GET("/learn/:step", s.learnLive)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"twinboard/hubclient"
+	"twinboard/hubclient/fleet"
 	"twinboard/hubclient/iothub"
 	"twinboard/web/store"
 )
@@ -22,7 +23,7 @@ func newServer(t *testing.T, log *slog.Logger) *Server {
 	}
 	t.Cleanup(client.Close)
 	s, err := New(Options{
-		Hubs:  []Hub{{Slug: "local", Name: "local", Local: true, HostName: "localhost:1", Client: client}},
+		Hubs:  []Hub{{Slug: "local", Name: "local", Local: true, HostName: "localhost:1", Client: client, Fleet: fleet.New(client, fleet.Options{})}},
 		Store: openStore(t), Log: log, Version: "v1", Hosts: []string{"board.example:8080"},
 	})
 	if err != nil {
