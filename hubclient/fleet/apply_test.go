@@ -145,6 +145,7 @@ func TestApplyOutOfOrder(t *testing.T) {
 		{"an old one", change(iothub.ChangeDesired, 4, 2), known},
 		{"old tags", change(iothub.ChangeTags, 4, 0), known},
 		{"one is missing", change(iothub.ChangeDesired, 7, 5), unclear},
+		{"tags before it are missing", change(iothub.ChangeTags, 7, 0), unclear},
 		{"a section's is missing", change(iothub.ChangeReported, 6, 4), unclear},
 		{"of a device made anew", change(iothub.ChangeReported, 6, 2), unclear},
 		{"identity", change(iothub.ChangeIdentity, 5, 0), unclear},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -256,18 +257,22 @@ func TestChangesDuringFill(t *testing.T) {
 	c, _ := h.client(nil)
 	all := ids("pump", 300)
 	create(t, c, all...)
-	// The fill waits before each page until some writes have been made.
+	// Each page is on its way while writes are made, so that it is out of date
+	// when it arrives.
 	writes := make(chan struct{}, 1000)
-	slow, _ := h.client(func(r *http.Request) *http.Response {
-		if r.URL.Path == "/devices/query" {
-			for range 40 {
-				select {
-				case <-writes:
-				case <-r.Context().Done():
-				}
+	var w *wire
+	slow, w := h.client(func(r *http.Request) *http.Response {
+		if r.URL.Path != "/devices/query" {
+			return nil
+		}
+		resp := passOn(t, w, r)
+		for range 60 {
+			select {
+			case <-writes:
+			case <-r.Context().Done():
 			}
 		}
-		return nil
+		return resp
 	})
 	f := startFleet(t, slow, Options{})
 	var writers sync.WaitGroup
@@ -303,6 +308,80 @@ func writeSomething(ctx context.Context, c *hubclient.Client, all []string, w, i
 		return nil
 	}
 	return err
+}
+
+// TestFeedBreaks: a connection that breaks costs no new fill, the feed goes on
+// where it was.
+func TestFeedBreaks(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	other, _ := h.client(nil)
+	create(t, other, "a", "b")
+	bodies := make(chan io.Closer, 10)
+	var w *wire
+	c, w := h.client(func(r *http.Request) *http.Response {
+		if r.URL.Path != "/changes" {
+			return nil
+		}
+		resp := passOn(t, w, r)
+		bodies <- resp.Body
+		return resp
+	})
+	f := startFleet(t, c, Options{})
+	eventually(t, "live", func() bool { return f.Status().Live })
+	queries := w.queries.Load()
+	(<-bodies).Close()
+	eventually(t, "the break is noticed", func() bool { return !f.Status().Live })
+	if _, err := other.UpdateTwin(t.Context(), "a", iothub.TwinPatch{Tags: iothub.Document{"k": "v"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "live again", func() bool { return f.Status().Live })
+	sameAsHub(t, f, other)
+	if n := w.queries.Load() - queries; n != 0 {
+		t.Errorf("%d queries although nothing was missed", n)
+	}
+}
+
+// TestRefreshOvertaken: an answer that a change has overtaken does not undo the
+// change.
+func TestRefreshOvertaken(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(*hubclient.Client) error{
+		"update": func(c *hubclient.Client) error {
+			_, err := c.UpdateTwin(t.Context(), "a", iothub.TwinPatch{Tags: iothub.Document{"k": "v"}}, nil)
+			return err
+		},
+		"delete": func(c *hubclient.Client) error { return c.DeleteDevice(t.Context(), "a", nil) },
+	} {
+		h := startHub(t)
+		other, _ := h.client(nil)
+		create(t, other, "a")
+		var f *Fleet
+		var once sync.Once
+		var w *wire
+		c, w := h.client(func(r *http.Request) *http.Response {
+			if r.URL.Path != "/twins/a" {
+				return nil
+			}
+			resp := passOn(t, w, r)
+			once.Do(func() {
+				before, _ := f.Get("a")
+				if err := write(other); err != nil {
+					t.Error(err)
+				}
+				eventually(t, "the change is in the picture", func() bool { d, _ := f.Get("a"); return d.Version != before.Version })
+			})
+			return resp
+		})
+		f = startFleet(t, c, Options{})
+		eventually(t, "live", func() bool { return f.Status().Live })
+		if _, err := f.Refresh(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if diff, err := differences(t.Context(), f, other); diff != "" || err != nil {
+			t.Errorf("%s: %s %v", name, diff, err)
+		}
+	}
 }
 
 func TestRefresh(t *testing.T) {

@@ -57,8 +57,8 @@ func (h *testHub) stop() {
 	}
 }
 
-// wire is the transport of a client: it counts what is asked, and can cut what
-// it likes.
+// wire is the transport of a client: it counts what is asked, and can answer in
+// the hub's place.
 type wire struct {
 	next    http.RoundTripper
 	cut     func(*http.Request) *http.Response // nil lets the request pass
@@ -174,4 +174,13 @@ func jsonAnswer(t *testing.T, r *http.Request, v any) *http.Response {
 func hasThrottled(err error) bool {
 	var throttled *hubclient.ThrottledError
 	return errors.As(err, &throttled)
+}
+
+// passOn asks the hub and returns its answer, which can then be held back.
+func passOn(t *testing.T, w *wire, r *http.Request) *http.Response {
+	resp, err := w.next.RoundTrip(r)
+	if err != nil {
+		t.Error(err)
+	}
+	return resp
 }
