@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -168,8 +169,11 @@ func (r *registry) run() {
 	}
 }
 
-// drain takes what has queued up behind the first operation.
+// drain takes what has queued up behind the first operation. Those who were
+// answered just now get a moment to come back with their next write: with 16
+// writers that makes transactions of 13 instead of 8 operations.
 func (r *registry) drain(first *op) []*op {
+	runtime.Gosched()
 	ops := []*op{first}
 	for len(ops) < batchLength {
 		select {
@@ -229,14 +233,19 @@ func (o *op) given() error {
 
 // record returns the committed state of a device or module.
 func (r *registry) record(ctx context.Context, key twinKey) (*store.Record, error) {
-	if rec := r.cache.get(key); rec != nil {
+	rec, puts := r.cache.get(key)
+	if rec != nil {
 		return rec, nil
 	}
 	rec, err := r.store.Record(ctx, key.DeviceID, key.ModuleID)
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil, notFound(key)
+	case err != nil:
+		return nil, err
 	}
-	return rec, err
+	r.cache.offer(key, rec, puts)
+	return rec, nil
 }
 
 // notFound is what the service answers; for a module's twin too it says

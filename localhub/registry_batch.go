@@ -40,11 +40,7 @@ func (b *batch) record(key twinKey) (*store.Record, error) {
 		return p.record, nil
 	}
 	// The writer's own reads are never given up: others wait in the batch.
-	rec, err := b.r.record(context.Background(), key)
-	if err == nil {
-		b.r.cache.put(key, rec)
-	}
-	return rec, err
+	return b.r.record(context.Background(), key)
 }
 
 func (b *batch) touch(key twinKey) *pending {

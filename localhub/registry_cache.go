@@ -11,11 +11,13 @@ import (
 // cacheBytes bounds the decoded records kept, by estimate.
 const cacheBytes = 128 << 20
 
-// cache keeps the records used last, decoded, as they are in the store. Only
-// the writer puts, after its commits: a reader that did could put back what was
-// just overwritten.
+// cache keeps the records used last, decoded, as they are in the store. The
+// writer puts what it has committed; a reader may offer what it has read from
+// the store, which is taken only when nothing was put meanwhile: it could be
+// what was just overwritten.
 type cache struct {
 	mu      sync.Mutex
+	puts    uint64 // counts the writer's
 	max     int
 	used    int
 	entries map[twinKey]*list.Element
@@ -32,21 +34,35 @@ func newCache(maxBytes int) *cache {
 	return &cache{max: maxBytes, entries: map[twinKey]*list.Element{}, recent: list.New()}
 }
 
-func (c *cache) get(key twinKey) *store.Record {
+// get returns a record, or nil and what offer needs to know later.
+func (c *cache) get(key twinKey) (rec *store.Record, puts uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
 	if e == nil {
-		return nil
+		return nil, c.puts
 	}
 	c.recent.MoveToFront(e)
-	return e.Value.(*cached).record
+	return e.Value.(*cached).record, c.puts
+}
+
+func (c *cache) offer(key twinKey, rec *store.Record, puts uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.puts == puts {
+		c.keep(key, rec)
+	}
 }
 
 // put keeps a record in place of an older one; nil forgets it.
 func (c *cache) put(key twinKey, rec *store.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.puts++
+	c.keep(key, rec)
+}
+
+func (c *cache) keep(key twinKey, rec *store.Record) {
 	if e := c.entries[key]; e != nil {
 		c.remove(e)
 	}

@@ -1,0 +1,102 @@
+package localhub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
+// fill stores n twins of about 1 KB as the registry would, many in one
+// transaction.
+func (b *bench) fill(n int) {
+	b.Helper()
+	const chunk = 5000
+	for from := 0; from < n; from += chunk {
+		var batch store.Batch
+		for i := from; i < min(from+chunk, n); i++ {
+			batch.Insert = append(batch.Insert, b.sample(i))
+		}
+		b.check(b.store.Commit(&batch))
+	}
+}
+
+func (b *bench) sample(i int) *store.Record {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	r := &store.Record{Identity: store.Identity{DeviceID: fmt.Sprintf("device-%06d", i), Generation: "1", IdentityETag: uint64(i) + 1,
+		Status: iothub.StatusEnabled, Authentication: iothub.Authentication{Type: "sas"}}}
+	r.TwinETag = 2
+	r.Tags = parsePatch(b, fmt.Sprintf(`{"tags":{"location":{"region":"US","plant":"plant-%d"},"serial":"%08d"}}`, i%1000, i)).Tags
+	r.Desired = iothub.NewSection(at).Patch(parsePatch(b, fmt.Sprintf(
+		`{"properties":{"desired":{"power_level":%d,"telemetry":{"interval":30,"fields":["t","h"]}}}}`, i%10)).Desired, at, true)
+	r.Reported = iothub.NewSection(at).Patch(iothub.Document{"connectivity": []string{"cellular", "wifi", "ethernet"}[i%3],
+		"firmware": map[string]any{"version": fmt.Sprintf("1.%d.0", i%7), "state": "current"}}, at, false)
+	return r
+}
+
+func BenchmarkDurableUpdate(b *testing.B) {
+	for _, writers := range []int{1, 16} {
+		b.Run(fmt.Sprint(writers, "writers"), func(b *testing.B) {
+			h := newBench(b)
+			h.fill(1000)
+			patch := parsePatch(b, `{"properties":{"desired":{"power_level":7}}}`)
+			before := h.clock.now()
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range writers {
+				wg.Go(func() {
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						if _, err := h.updateTwin(context.Background(), owner, dev(fmt.Sprintf("device-%06d", i*7919%1000)), patch, ""); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+			// The clock moves once for each transaction.
+			b.ReportMetric(float64(b.N)/(h.clock.now().Sub(before).Seconds()-1), "updates/commit")
+		})
+	}
+}
+
+func BenchmarkReadTwin(b *testing.B) {
+	h := newBench(b)
+	h.fill(1000)
+	for b.Loop() {
+		if _, err := h.twin(context.Background(), dev("device-000500")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkQuery(b *testing.B) {
+	queries := []struct{ name, text string }{
+		{"equality", "SELECT * FROM devices WHERE tags.serial = '00009999'"},
+		{"two", "SELECT * FROM devices WHERE tags.location.plant = 'plant-999' AND properties.reported.connectivity = 'cellular'"},
+		{"negation", "SELECT * FROM devices WHERE NOT tags.location.region = 'US'"},
+		{"group", "SELECT properties.reported.connectivity, COUNT() AS n FROM devices GROUP BY properties.reported.connectivity"},
+		{"byid", "SELECT * FROM devices WHERE deviceId IN ['device-000001', 'device-009999']"},
+		{"page", "SELECT * FROM devices"},
+	}
+	for _, n := range []int{10_000, 100_000} {
+		h := newBench(b)
+		h.fill(n)
+		for _, q := range queries {
+			b.Run(fmt.Sprintf("%s/%d", q.name, n), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := h.query(context.Background(), q.text, "", 100); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

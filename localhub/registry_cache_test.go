@@ -1,0 +1,48 @@
+package localhub
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
+func TestCacheTakesNoOutdatedOffer(t *testing.T) {
+	c := newCache(1 << 20)
+	old, fresh := &store.Record{Key: 1}, &store.Record{Key: 1, Twin: store.Twin{TwinETag: 2}}
+	_, puts := c.get(dev("d")) // a reader goes to the store …
+	c.put(dev("d"), fresh)     // … a write overtakes it …
+	c.offer(dev("d"), old, puts)
+	if got, _ := c.get(dev("d")); got != fresh {
+		t.Error("a reader put back what was overwritten")
+	}
+	c.put(dev("d"), nil)
+	c.offer(dev("d"), fresh, puts)
+	got, puts := c.get(dev("d"))
+	if got != nil {
+		t.Error("a reader brought back what was deleted")
+	}
+	c.offer(dev("d"), old, puts)
+	if got, _ := c.get(dev("d")); got != old {
+		t.Error("a good offer was not taken")
+	}
+}
+
+func TestCacheIsBoundedAndKeepsTheLatest(t *testing.T) {
+	big := &store.Record{Twin: store.Twin{Tags: iothub.Document{"x": strings.Repeat("x", 4000)}}}
+	c := newCache(10 * memoryOf(big))
+	for i := range 25 {
+		c.put(dev(fmt.Sprint(i)), big)
+		c.get(dev("0")) // used all the time
+	}
+	if len(c.entries) != 10 || c.recent.Len() != 10 || c.used != 10*memoryOf(big) {
+		t.Errorf("%d entries, %d in order, %d bytes", len(c.entries), c.recent.Len(), c.used)
+	}
+	for id, want := range map[string]bool{"0": true, "24": true, "16": true, "15": false, "1": false} {
+		if got, _ := c.get(dev(id)); (got != nil) != want {
+			t.Errorf("%s is kept: %v", id, got != nil)
+		}
+	}
+}
