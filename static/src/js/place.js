@@ -20,10 +20,8 @@ export function place(next) {
     return false
   }
   held.delete(next.id)
-  carry(now, next)
+  replace(now, next)
   shown.set(next, html)
-  now.replaceWith(next)
-  added(next)
   return true
 }
 
@@ -53,10 +51,7 @@ function mergeAround(now, next) {
       mergeAround(child, fresh)
       continue
     }
-    const copy = fresh.cloneNode(true)
-    carry(child, copy)
-    child.replaceWith(copy)
-    added(copy)
+    replace(child, fresh.cloneNode(true))
   }
   for (const name of ['class', 'data-state']) {
     const value = next.getAttribute(name)
@@ -64,20 +59,21 @@ function mergeAround(now, next) {
   }
 }
 
-// carry keeps what the person set up: open sections, scroll positions; and
+// replace keeps what the person set up: open sections, scroll positions; and
 // lights what changed.
-function carry(now, next) {
+function replace(now, next) {
   for (const details of [next, ...next.querySelectorAll('details')]) {
-    if (!details.matches?.('details')) continue
-    const twin = twinOf(details, now)
+    const twin = details.matches('details') && twinOf(details, now)
     if (twin) details.open = twin.open
   }
-  for (const element of [now, ...now.querySelectorAll('[id]')]) {
-    if (!element.scrollTop && !element.scrollLeft) continue
-    const twin = element === now ? next : next.querySelector('#' + CSS.escape(element.id))
-    if (twin) requestAnimationFrame(() => twin.scrollTo(element.scrollLeft, element.scrollTop))
-  }
   highlight(now, next)
+  const scrolled = [now, ...now.querySelectorAll('*')].map(e => [e, e.scrollLeft, e.scrollTop]).filter(([, x, y]) => x || y)
+  now.replaceWith(next)
+  for (const [element, x, y] of scrolled) {
+    const twin = element === now ? next : element.id && next.querySelector('#' + CSS.escape(element.id))
+    if (twin) twin.scrollTo(x, y)
+  }
+  added(next)
 }
 
 function twinOf(details, now) {
