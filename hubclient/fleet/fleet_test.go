@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,6 +384,29 @@ func TestRefreshOvertaken(t *testing.T) {
 			t.Errorf("%s: %s %v", name, diff, err)
 		}
 	}
+}
+
+// TestRereadRecovers: a device that cannot be read at first is read later, and
+// the trouble is told only as long as it lasts.
+func TestRereadRecovers(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	var broken atomic.Bool
+	c, _ := h.client(func(r *http.Request) *http.Response {
+		if strings.HasPrefix(r.URL.Path, "/twins/") && broken.Load() {
+			return answerOf(r, iothub.ErrUnauthorizedAccess)
+		}
+		return nil
+	})
+	f := startFleet(t, c, Options{})
+	eventually(t, "live", func() bool { return f.Status().Live })
+	broken.Store(true)
+	other, _ := h.client(nil)
+	create(t, other, "a", "b")
+	eventually(t, "the trouble is told", func() bool { return errors.Is(f.Status().Err, iothub.ErrUnauthorizedAccess) })
+	broken.Store(false)
+	sameAsHub(t, f, other)
+	eventually(t, "the trouble is over", func() bool { return f.Status().Err == nil && f.Status().Live })
 }
 
 func TestRefresh(t *testing.T) {

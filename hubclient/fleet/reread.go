@@ -163,15 +163,17 @@ func (f *Fleet) reread(ctx context.Context) {
 		}
 		again := err != nil && !isFinal(err)
 		changes := f.rereads.finish(id, again)
-		if err != nil {
+		switch {
+		case again:
 			f.lost(err)
-			if again {
-				failures.wait(ctx, err)
-			}
-			continue
+			failures.wait(ctx, err)
+		case err != nil:
+			f.log.Warn("twin cannot be read", "device_id", id, "error", err)
+		default:
+			failures.reset()
+			f.reached()
+			f.tell(id, changed, changes)
 		}
-		failures.reset()
-		f.tell(id, changed, changes)
 	}
 }
 
