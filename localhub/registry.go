@@ -214,7 +214,7 @@ func (r *registry) process(ops []*op) {
 	if err := b.commit(); err != nil {
 		r.log.Error("a commit failed", "error", err, "operations", len(ops))
 		for _, o := range ops {
-			o.answer(err)
+			o.answer(notStored(err))
 		}
 		return
 	}
@@ -233,11 +233,17 @@ func (o *op) given() error {
 
 // record returns the committed state of a device or module.
 func (r *registry) record(ctx context.Context, key twinKey) (*store.Record, error) {
+	return r.recordFrom(key, func(deviceID, moduleID string) (*store.Record, error) {
+		return r.store.Record(ctx, deviceID, moduleID)
+	})
+}
+
+func (r *registry) recordFrom(key twinKey, read func(deviceID, moduleID string) (*store.Record, error)) (*store.Record, error) {
 	rec, puts := r.cache.get(key)
 	if rec != nil {
 		return rec, nil
 	}
-	rec, err := r.store.Record(ctx, key.DeviceID, key.ModuleID)
+	rec, err := read(key.DeviceID, key.ModuleID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, notFound(key)
@@ -246,6 +252,17 @@ func (r *registry) record(ctx context.Context, key twinKey) (*store.Record, erro
 	}
 	r.cache.offer(key, rec, puts)
 	return rec, nil
+}
+
+// notStored answers for a commit that failed, without telling outsiders where
+// the data lies.
+func notStored(err error) error {
+	reason := "its store failed"
+	var data *DataError
+	if errors.As(err, &data) {
+		reason = data.Kind.Reason()
+	}
+	return &explained{iothub.ErrServerError.With("the hub did not store the change: %s", reason), err}
 }
 
 // notFound is what the service answers; for a module's twin too it says

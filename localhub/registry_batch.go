@@ -1,7 +1,6 @@
 package localhub
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -39,8 +38,7 @@ func (b *batch) record(key twinKey) (*store.Record, error) {
 		}
 		return p.record, nil
 	}
-	// The writer's own reads are never given up: others wait in the batch.
-	return b.r.record(context.Background(), key)
+	return b.r.recordFrom(key, b.r.store.RecordForWrite)
 }
 
 func (b *batch) touch(key twinKey) *pending {

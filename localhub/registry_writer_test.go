@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
 	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
 )
 
 // hold keeps the writer busy until release is called, so that what is queued
@@ -162,6 +164,52 @@ func TestAFailedCommitAnswersNobodyWell(t *testing.T) {
 	if twin := b.get("d"); twin.Version != 2 { // from memory: as last stored
 		t.Errorf("version is %d", twin.Version)
 	}
+}
+
+func TestAFullDiskIsToldWithoutThePath(t *testing.T) {
+	err := notStored(&DataError{Kind: store.Full, Path: "/some/where/hub.db"})
+	if e := iothub.AsError(err); !errors.Is(e, iothub.ErrServerError) || e.Message != "the hub did not store the change: its disk is full" {
+		t.Errorf("%v", e)
+	}
+	var data *DataError
+	if !errors.As(err, &data) {
+		t.Error("the cause is lost")
+	}
+}
+
+// TestQueriesDoNotHoldUpTheWriter keeps every reading connection busy.
+func TestQueriesDoNotHoldUpTheWriter(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	b.shut() // with an empty cache, a write has to read first
+	b.open()
+	const readers = 64
+	busy, free := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for range readers {
+		wg.Go(func() {
+			b.store.View(ctx, func(*store.View) error {
+				select {
+				case busy <- struct{}{}:
+					<-free
+				case <-ctx.Done():
+				}
+				return nil
+			})
+		})
+	}
+	for range max(4, runtime.GOMAXPROCS(0)) { // as many as the store has
+		<-busy
+	}
+	s := newRecorder()
+	b.check(b.connect(t.Context(), dev("d"), "", s))
+	b.reportThrough(s, "d", `{"a":1}`)
+	b.patch("d", `{"tags":{"a":1}}`)
+	cancel()
+	close(free)
+	wg.Wait()
 }
 
 // TestAReaderThatNeverReadsHoldsNobodyUp writes far more changes than a

@@ -58,6 +58,21 @@ var sentences = map[Kind]string{
 	Failed:     "Reading or writing %s failed. Check the disk and its connection, then start again.",
 }
 
+// Reason is the kind in a few words that name no file.
+func (k Kind) Reason() string {
+	switch k {
+	case Full:
+		return "its disk is full"
+	case ReadOnly, Unreadable:
+		return "it may not write its data folder"
+	case Corrupt:
+		return "its data file is damaged"
+	case Busy:
+		return "another program has locked its data file"
+	}
+	return "its disk failed"
+}
+
 // kinds maps SQLite's primary result codes; the rest is Failed.
 var kinds = map[int]Kind{
 	sqlite3.SQLITE_FULL:     Full,

@@ -21,7 +21,17 @@ const (
 
 // Record reads a device or module; ErrNotFound when there is none.
 func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (*Record, error) {
-	rows, err := s.rows(ctx, s.readers, selectRow+`WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID)
+	return s.record(ctx, s.readers, deviceID, moduleID)
+}
+
+// RecordForWrite reads like Record on the connection that commits: slow
+// readers cannot hold it up. Like Commit it is for one goroutine at a time.
+func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
+	return s.record(context.Background(), s.writer, deviceID, moduleID)
+}
+
+func (s *Store) record(ctx context.Context, q querier, deviceID, moduleID string) (*Record, error) {
+	rows, err := s.rows(ctx, q, selectRow+`WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +84,7 @@ func (s *Store) ActivityOf(ctx context.Context, f func(Activity)) error {
 	return s.fail("read activity", rows.Err())
 }
 
-// querier is *sql.DB or *sql.Tx.
+// querier is *sql.DB, *sql.Conn or *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }

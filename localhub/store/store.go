@@ -98,7 +98,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.stmts.prepare(ctx, s.writer); err != nil {
 		return s.fail("prepare", err)
 	}
-	if s.readers, err = openPool(s.path, "", readerPragmas, max(2, runtime.GOMAXPROCS(0))); err != nil {
+	if s.readers, err = openPool(s.path, "", readerPragmas, max(4, runtime.GOMAXPROCS(0))); err != nil {
 		return err
 	}
 	return s.fail("open for reading", s.readers.PingContext(ctx))
