@@ -98,6 +98,8 @@ type IdentityProps struct {
 	Next     []Link // ways on for a device that has just been added
 	Status   IdentityStatus
 	Keys     []SecretProps
+	// SecondKeys are folded away: the same again with the secondary key.
+	SecondKeys []SecretProps
 	// NoKeys says in a sentence why there are no keys to show; empty when there
 	// are.
 	NoKeys  string
@@ -138,7 +140,7 @@ type ConfirmPageProps struct {
 }
 
 func deviceAddAttrs(p DeviceAddProps) templ.Attributes {
-	a := templ.Attributes{"maxlength": "256"}
+	a := templ.Attributes{"maxlength": "256", "autofocus": true}
 	if p.Error != "" {
 		a["data-focus"] = true
 	}

@@ -156,7 +156,10 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 	for _, d := range list.Devices {
 		p.Table.Rows = append(p.Table.Rows, s.deviceRow(ctx, h, d))
 	}
-	if _, known := h.Fleet.Get(l.text); !known && l.text != "" && iothub.CheckDeviceID(l.text) == nil {
+	// A list that is complete and live knows every device; then the offer would
+	// only stand in the way of hits.
+	sure := status.Complete && status.Live && list.Total > 0
+	if _, known := h.Fleet.Get(l.text); !known && !sure && iothub.CheckDeviceID(l.text) == nil {
 		p.OpenID, p.OpenHref = l.text, h.devicePath(l.text)
 	}
 	return p

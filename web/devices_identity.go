@@ -57,9 +57,14 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.Id
 		p.NoKeys = text.T(ctx, "identity.no-keys", "Type", d.Authentication.Type)
 		return p
 	}
-	for _, what := range secrets {
-		p.Keys = append(p.Keys, views.SecretProps{ID: what.name, Label: text.T(ctx, "identity."+what.name),
-			RevealURL: path + "/secret?what=" + what.name})
+	for i, what := range secrets {
+		secret := views.SecretProps{ID: what.name, Label: text.T(ctx, "identity."+what.name),
+			Hint: text.T(ctx, "identity."+what.name+".hint"), RevealURL: path + "/secret?what=" + what.name}
+		if i < 2 {
+			p.Keys = append(p.Keys, secret)
+		} else {
+			p.SecondKeys = append(p.SecondKeys, secret)
+		}
 	}
 	return p
 }
