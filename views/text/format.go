@@ -60,9 +60,14 @@ func Size(ctx context.Context, bytes int64) string {
 	return T(ctx, "size.mb", "N", short(ctx, float64(bytes)/(1<<20)))
 }
 
-// Bytes writes a size against its limit, both in KB: "0.2 / 8 KB".
+// Bytes writes a size against its limit, both in KB: "0.2 / 8 KB"; "< 0.1 / 8 KB"
+// for the little that would round to nothing.
 func Bytes(ctx context.Context, used, limit int64) string {
-	return T(ctx, "size.of", "N", short(ctx, float64(used)/(1<<10)), "Limit", short(ctx, float64(limit)/(1<<10)))
+	n := short(ctx, float64(used)/(1<<10))
+	if used > 0 && n == "0" {
+		n = "<\u00a0" + Decimal(ctx, 0.1, 1) // something is there
+	}
+	return T(ctx, "size.of", "N", n, "Limit", short(ctx, float64(limit)/(1<<10)))
 }
 
 // short keeps one digit after the point where it says something.

@@ -113,6 +113,8 @@ func TestFormats(t *testing.T) {
 		{"kilobytes", text.Size(es, 1126), "1,1 KB"},
 		{"megabytes", text.Size(en, 3<<20), "3 MB"},
 		{"against a limit", text.Bytes(en, 205, 8192), "0.2 / 8 KB"},
+		{"hardly anything", text.Bytes(es, 7, 8192), "<\u00a00,1 / 8 KB"},
+		{"nothing", text.Bytes(en, 0, 8192), "0 / 8 KB"},
 		{"against a limit in Spanish", text.Bytes(es, 33894, 32768), "33,1 / 32 KB"},
 		{"span", text.Span(en, 12*time.Minute+40*time.Second), "12 minutes"},
 		{"negative span", text.Span(en, -time.Hour), "0 seconds"},
