@@ -83,7 +83,7 @@ func (p PageProps) places() []place {
 	return []place{
 		{"devices", "router", p.Hub.Path + "/devices", "d"},
 		{"query", "text-search", p.Hub.Path + "/query", "q"},
-		{"simulator", "activity", "/simulator", "s"},
+		{"simulator", "activity", p.Hub.Path + "/simulator", "s"},
 	}
 }
 
