@@ -221,6 +221,9 @@ func readPage(t *testing.T, who *http.Client, base string, resp *http.Response) 
 	}
 	p := &page{t: t, status: resp.StatusCode, path: resp.Request.URL.RequestURI(), body: string(body), root: root, from: who, base: base}
 	p.noDuplicateIDs()
+	if strings.Contains(p.body, "&lt;no value&gt;") {
+		t.Errorf("%s: a message lacks a value", p.path)
+	}
 	return p
 }
 

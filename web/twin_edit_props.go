@@ -173,6 +173,9 @@ func twinURL(h *Hub, id string) string {
 // The commands below carry placeholders for secrets: what is copied from a page
 // is often pasted where others read it.
 
+// next goes on with a command in another line.
+const next = " \\\n  "
+
 func azShow(h *Hub, id string) string {
 	return `az iot hub device-twin show --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
 }
@@ -182,17 +185,17 @@ func curlShow(h *Hub, id string) string { return curl(h) + " " + shellQuote(twin
 func azUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
 	command := `az iot hub device-twin update --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
 	if patch.Tags != nil {
-		command += " --tags " + shellQuote(compact(patch.Tags))
+		command += next + "--tags " + shellQuote(compact(patch.Tags))
 	}
 	if patch.Desired != nil {
-		command += " --desired " + shellQuote(compact(patch.Desired))
+		command += next + "--desired " + shellQuote(compact(patch.Desired))
 	}
-	return command + " --etag " + shellQuote(string(etag))
+	return command + next + "--etag " + shellQuote(string(etag))
 }
 
 func curlUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
-	return curl(h) + " --request PATCH --header " + shellQuote("If-Match: "+etag.Header()) +
-		" --header 'Content-Type: application/json' --data " + shellQuote(compact(patch)) + " " + shellQuote(twinURL(h, id))
+	return curl(h) + " --request PATCH" + next + "--header " + shellQuote("If-Match: "+etag.Header()) +
+		" --header 'Content-Type: application/json'" + next + "--data " + shellQuote(compact(patch)) + next + shellQuote(twinURL(h, id))
 }
 
 func curl(h *Hub) string {

@@ -43,7 +43,7 @@ func TestEditTagsAsRows(t *testing.T) {
 	p.wantPart("#twin-request", "PATCH https://localhost")
 	p.wantPart("#twin-request", "/twins/pump-07?api-version=2021-04-12 If-Match: "+etag.Header())
 	p.wantPart("#twin-request", `"old": null`)
-	p.wantPart("#twin-request-az", `--tags '{"line":4.0,"old":null,"owner":{"name":"Ana «ñ» '\''x'\''"},"site":"madrid"}' --etag `)
+	p.wantPart("#twin-request-az", `--tags '{"line":4.0,"old":null,"owner":{"name":"Ana «ñ» '\''x'\''"},"site":"madrid"}' \ --etag AAAAAAAAAAI=`)
 	p.wantPart("#twin-request-curl", `--cacert "$(twinboard ca)" --header "Authorization: $TOKEN" --request PATCH`)
 
 	p = p.form("#twin-review").press("apply").wantStatus(http.StatusOK)

@@ -77,7 +77,7 @@ func (p *twinPainter) parts(ctx context.Context, r reading) []part {
 		{"twin-version", views.TwinVersion(head)},
 		{"twin-lead", views.Lead("twin-lead", leadSentence(ctx, d, now))},
 		{"twin-notice", views.TwinNotice(staleNotice(ctx, r))},
-		{"twin-tags", views.TwinTags(tagsProps(p.hub, r))},
+		{"twin-tags", views.TwinTags(tagsProps(ctx, p.hub, r))},
 		{"twin-sizes", views.TwinSizes(sizeProps(ctx, r.Twin))},
 		{"twin-read", views.TwinRead(readAge(ctx, r, now))},
 	}

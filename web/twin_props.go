@@ -22,7 +22,7 @@ func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.Twin
 	p := views.TwinProps{
 		DeviceID: r.DeviceID, Tabs: deviceTabs(ctx, h, r.DeviceID, ""), Lead: leadSentence(ctx, d, now), Notice: staleNotice(ctx, r),
 		Compare: compareProps(ctx, h, r, d, newLayout(d), now),
-		Tags:    tagsProps(h, r), Sizes: sizeProps(ctx, r.Twin),
+		Tags:    tagsProps(ctx, h, r), Sizes: sizeProps(ctx, r.Twin),
 		Foot: views.TwinFootProps{
 			Read: readAge(ctx, r, now), Az: azShow(h, r.DeviceID), Curl: curlShow(h, r.DeviceID),
 			Link: c.Scheme() + "://" + c.Request().Host + h.devicePath(r.DeviceID), RawHref: h.devicePath(r.DeviceID) + "?format=json",
@@ -116,11 +116,11 @@ func settingProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, no
 		Device:  valueProps(ctx, side{set.Reported, set.HasReported}, id+"-device"),
 		Travels: set.State == iothub.Waiting || set.State == iothub.Applying,
 	}
-	if note := "twin.note." + string(set.State); text.Has(note) {
-		p.Note = note
-	}
 	if set.Ack != nil && set.AckCurrent && (set.Ack.Text != "" || set.State == iothub.Rejected) {
 		p.Answer, p.Code = set.Ack.Text, strconv.Itoa(set.Ack.Code)
+	}
+	if note := "twin.note." + string(set.State); text.Has(note) && p.Answer == "" {
+		p.Note = note
 	}
 	const ownStart = 203 // the device chose the value at its start (IoT Plug and Play conventions)
 	p.Own = set.Ack != nil && set.Ack.Code == ownStart
@@ -139,9 +139,9 @@ func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id st
 	was, becomes := iothub.Document{}, iothub.Document{}
 	was.Set(set.Path, set.Desired)
 	becomes.Set(set.Path, set.Reported)
-	value, label := shownValue(set.Reported), "twin.mend.back"
-	if set.State == iothub.TypeDiffers {
-		label = "twin.mend.type"
+	value, label := shownValue(set.Reported), "twin.mend.use"
+	if set.State == iothub.Rejected {
+		label = "twin.mend.back"
 	}
 	if len([]rune(value)) > 24 {
 		label = "twin.mend.long"
@@ -189,10 +189,11 @@ func shownValue(value any) string {
 	return s
 }
 
-func tagsProps(h *Hub, r reading) views.TagsProps {
+func tagsProps(ctx context.Context, h *Hub, r reading) views.TagsProps {
 	p := views.TagsProps{EditHref: editPath(h, r.DeviceID, "tags")}
 	for _, leaf := range iothub.Flatten(r.Tags) {
-		p.Tags = append(p.Tags, views.ValuePair{Name: leaf.Path.String(), Value: views.ValueProps{Text: shownValue(leaf.Value)}})
+		value := valueProps(ctx, side{leaf.Value, true}, "tag-"+rowID(leaf.Path))
+		p.Tags = append(p.Tags, views.ValuePair{Name: leaf.Path.String(), Value: value})
 	}
 	return p
 }
@@ -232,7 +233,7 @@ func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
 		if edit != "" {
 			s.EditHref = editPath(h, r.DeviceID, edit) + "?as=json"
 		}
-		s.Size.Name = ""
+		s.Size.Name = text.T(ctx, "twin.json.size")
 		return s
 	}
 	return views.TwinJSONProps{

@@ -96,6 +96,7 @@ func (e *editing) ask(status int, f twinForm, theirs reading, m threeWayMerge, v
 	if err != nil {
 		return err
 	}
+	page.Heading = text.T(e.Request().Context(), "twin.edit.title."+e.section, "Device", e.id)
 	props := e.conflictProps(f, theirs, m, v)
 	for i, c := range props.Conflicts {
 		field := "conflict-" + strconv.Itoa(i)

@@ -24,12 +24,39 @@ func leadSentence(ctx context.Context, d iothub.Drift, now time.Time) string {
 	}
 	list := []string{text.T(ctx, id+string(d.State), "Count", d.Counts[d.State], "Total", d.Wanted,
 		"Span", text.Span(ctx, now.Sub(d.Since)))}
-	for _, state := range iothub.States {
-		if n := d.Counts[state]; n > 0 && state != d.State && state != iothub.DeviceOnly {
-			list = append(list, text.T(ctx, "twin.more."+string(state), "Count", n))
+	look := others(d, iothub.Rejected, iothub.Differs, iothub.TypeDiffers, iothub.Silent)
+	travel := others(d, iothub.Applying, iothub.Waiting, iothub.WaitingOffline)
+	list = append(list, more(ctx, d, look, "twin.more.look")...)
+	list = append(list, more(ctx, d, travel, "twin.more.travel")...)
+	list = append(list, more(ctx, d, others(d, iothub.Expected), "")...)
+	list = append(list, more(ctx, d, others(d, iothub.InSync), "")...)
+	return strings.Join(list, " ")
+}
+
+// others are those of the states that occur, beside the device's own.
+func others(d iothub.Drift, states ...iothub.State) (occur []iothub.State) {
+	for _, state := range states {
+		if d.Counts[state] > 0 && state != d.State {
+			occur = append(occur, state)
 		}
 	}
-	return strings.Join(list, " ")
+	return occur
+}
+
+// more is the sentence about some states: its own for one, a common one for
+// several, so that there are never more sentences than one takes in.
+func more(ctx context.Context, d iothub.Drift, states []iothub.State, together string) []string {
+	n := 0
+	for _, state := range states {
+		n += d.Counts[state]
+	}
+	switch len(states) {
+	case 0:
+		return nil
+	case 1:
+		together = "twin.more." + string(states[0])
+	}
+	return []string{text.T(ctx, together, "Count", n)}
 }
 
 // shortState is the state in a word or two, for the title of the tab.

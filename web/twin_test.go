@@ -25,7 +25,7 @@ func TestTwinPageStates(t *testing.T) {
 	report(strings.ReplaceAll(`{"interval":{"value":10,"ac":400,"av":V,"ad":"below \u202e5 s"},"limits":{"min":5,"max":80},
 		"setpoint":{"value":6,"ac":202,"av":V},"mode":"eco","plain":2,"fw":"1.4","uptime":11240}`, "V", string(jsonNumber(version))))
 	p = b.get(pump)
-	p.want("[data-testid=lead]", "1 of 7 settings was refused. 1 is being applied. 3 are on their way. 2 are in sync.")
+	p.want("[data-testid=lead]", "1 of 7 settings was refused. 4 are on their way. 2 are in sync.")
 	p.want("title", "pump-07 · 1 rejected — Twinboard")
 	for path, want := range map[string]string{
 		"interval":   "interval 2 Rejected",
@@ -50,7 +50,7 @@ func TestTwinPageStates(t *testing.T) {
 
 	b.ahead.Store(int64(2 * time.Minute))
 	p = b.get(pump)
-	p.want("[data-testid=lead]", "1 of 7 settings was refused. 1 differs. 1 has another type. 1 was never reported. 1 is being applied. 2 are in sync.")
+	p.want("[data-testid=lead]", "1 of 7 settings was refused. 3 more need a look. 1 is being applied. 2 are in sync.")
 	p.wantPart(p.settingRow("limits.min"), `"5" Same value, other type`)
 	p.want(p.settingRow("limits.min")+" [data-testid=mend]", "Use 5")
 	if n := len(p.all(".travel")); n != 1 {
