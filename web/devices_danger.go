@@ -124,7 +124,7 @@ func (s *Server) deviceStatusSave(c echo.Context) error {
 	if _, err := h.Client.UpdateDevice(ctx, d, &hubclient.UpdateDeviceOptions{IfMatch: etag}); err != nil {
 		return s.identityChanged(c, id, err)
 	}
-	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.now-" + status, Args: []string{"Device", id}}); err != nil {
+	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.now." + status, Args: []string{"Device", id}}); err != nil {
 		return err
 	}
 	return goTo(c, h.devicePath(id)+"?view=identity")

@@ -261,7 +261,7 @@ func explainRefusal(ctx context.Context, h *Hub, id string, e *iothub.Error) *pr
 		p.args = append(p.args, "Hub", h.Name, "Host", h.HostName)
 	}
 	if h != nil && p.code == "no-device" {
-		p.actions = nearest(ctx, h, id)
+		p.actions = append(nearest(ctx, h, id), views.Link{Label: text.T(ctx, "error.back"), Href: h.devicesPath()})
 	}
 	return p
 }
