@@ -108,6 +108,10 @@ func (s *Server) toHub(page string) echo.HandlerFunc {
 		if h == nil {
 			h = s.hubs[0]
 		}
-		return c.Redirect(http.StatusFound, h.path()+page)
+		to := h.path() + page
+		if q := c.Request().URL.RawQuery; q != "" {
+			to += "?" + q
+		}
+		return c.Redirect(http.StatusFound, to)
 	}
 }
