@@ -158,7 +158,7 @@ func TestLiveReloadsUnlessTyping(t *testing.T) {
 }
 
 func line(n int) string {
-	return fmt.Sprintf(`<li id="l%d" data-append="lines" class="feed-line">line %d</li>`, n, n)
+	return fmt.Sprintf(`<div id="l%d" data-append="lines" class="feed-line">line %d</div>`, n, n)
 }
 
 func TestFeed(t *testing.T) {
@@ -172,7 +172,7 @@ func TestFeed(t *testing.T) {
 		}
 		s.send(to+1, all.String())
 	}
-	count := func(n int) string { return fmt.Sprintf(`document.querySelectorAll('#lines li').length === %d`, n) }
+	count := func(n int) string { return fmt.Sprintf(`document.querySelectorAll('#lines .feed-line').length === %d`, n) }
 	atEnd := `(l => l.scrollHeight - l.scrollTop - l.clientHeight < 24)(document.getElementById('lines'))`
 
 	send(1, 40)
@@ -201,7 +201,7 @@ func TestFeed(t *testing.T) {
 
 	send(73, 700)
 	b.wait(count(500))
-	b.want(`document.querySelector('#lines li').id === 'l201' && document.querySelector('#lines li:last-child').id === 'l700'`)
+	b.want(`document.querySelector('#lines .feed-line').id === 'l201' && document.querySelector('#lines .feed-line:last-child').id === 'l700'`)
 	b.want(`document.getElementById('lines').getAttribute('aria-live') === 'off'`)
 	b.do(chromedp.Click(chromedp.CSS("[data-feed-aloud]")))
 	b.want(`document.getElementById('lines').getAttribute('aria-live') === 'polite'`)
