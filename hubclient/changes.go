@@ -176,12 +176,14 @@ func (s *ChangeStream) event() (sseEvent, error) {
 func (s *ChangeStream) end() error {
 	err := s.lines.Err()
 	switch {
+	case s.silent.Load():
+		err = context.DeadlineExceeded
+	case s.ctx.Err() != nil:
+		err = s.ctx.Err() // the body may say anything once the request is cancelled
 	case err == nil:
 		return io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
 		return fmt.Errorf("changes: %w", s.client.notAHub(err))
-	case s.silent.Load():
-		err = context.DeadlineExceeded
 	}
 	return fmt.Errorf("changes: %w", s.client.connectionError(s.ctx, err))
 }
