@@ -53,7 +53,7 @@ type QueryResult struct {
 // the first of its tags and reported values; the More texts say how many follow.
 type QueryTwin struct {
 	ID, Href           string
-	State, Differs     string // both "" when nothing is wanted
+	State, Differs     string // "" when nothing is wanted, and when nothing differs
 	Connection         ConnectionProps
 	Tags, Says         []ValuePair
 	MoreTags, MoreSays string
@@ -63,7 +63,8 @@ type QueryTwin struct {
 // or another word for its type; Href leads to the device it names.
 type QueryCell struct{ Text, Kind, Href string }
 
-// QueryPages leads through the pages of an answer. A hub leads forward only.
+// QueryPages leads through the pages of an answer; its zero value is for an
+// answer of one page. A hub leads forward only.
 type QueryPages struct {
 	Text                string
 	FirstHref, NextHref string

@@ -99,6 +99,9 @@ func answerLead(ctx context.Context, a asking, got answer) string {
 
 func answerPages(ctx context.Context, h *Hub, a asking, got answer) views.QueryPages {
 	var p views.QueryPages
+	if a.after == "" && got.Continuation == "" && a.size == querySizes[0] {
+		return p // one page, and the sentence above says how many
+	}
 	if n := len(got.Rows); n > 0 {
 		id := "query.range"
 		if got.Continuation != "" {
@@ -130,6 +133,8 @@ func queryTwin(ctx context.Context, h *Hub, r reading, now time.Time) views.Quer
 	t := views.QueryTwin{ID: r.DeviceID, Href: h.devicePath(r.DeviceID), Connection: connectionProps(ctx, r, now)}
 	if d.Wanted > 0 {
 		t.State = string(d.State)
+	}
+	if d.Differing() > 0 {
 		t.Differs = text.T(ctx, "query.differs", "Differing", d.Differing(), "Wanted", d.Wanted)
 	}
 	t.Tags, t.MoreTags = firstValues(ctx, r.Tags)

@@ -56,6 +56,14 @@ func (s *Server) routes(e *echo.Echo) {
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
 	h.GET("/query", s.queryPage)
+	h.GET("/simulator", s.simulatorPage)
+	h.POST("/simulator/start", s.simulatorStart)
+	h.POST("/simulator/device", s.simulatorDevice)
+	h.POST("/simulator/connectivity", s.simulatorNetwork)
+	h.POST("/simulator/stop", s.simulatorStop)
+	h.POST("/simulator/remove", s.simulatorRemove)
+	h.GET("/simulator/stop-all", s.simulatorStopAllPage)
+	h.POST("/simulator/stop-all", s.simulatorStopAll)
 	h.GET("/learn", s.learnStart)
 	h.POST("/learn/go", s.learnGo)
 	h.POST("/learn/reset", s.learnReset)
@@ -66,6 +74,7 @@ func (s *Server) routes(e *echo.Echo) {
 	l := e.Group("/live/h/:hub")
 	l.GET("/devices", s.devicesLive)
 	l.GET("/query", s.queryLive)
+	l.GET("/simulator", s.simulatorLive)
 	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
 }
@@ -97,7 +106,8 @@ func (s *Server) deviceLive(c echo.Context) error {
 // panels are the components that can be docked beside a page.
 func (s *Server) panels() map[string]panel {
 	return map[string]panel{
-		"learn": {label: "learn.name", sources: func(c echo.Context) []source { return s.learnSources(c, 0) }, body: s.learnDock},
+		"simulator": {label: "simulator.title", sources: s.simulatorSources, body: s.simulatorDock},
+		"learn":     {label: "learn.name", sources: func(c echo.Context) []source { return s.learnSources(c, 0) }, body: s.learnDock},
 	}
 }
 

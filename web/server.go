@@ -43,6 +43,7 @@ type Server struct {
 	version string
 	handler http.Handler
 	streams *streams
+	starts  map[*Hub]*starts // of simulated devices
 }
 
 // New makes a dashboard. It begins nothing in the background.
@@ -52,7 +53,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, hosts: map[string]bool{}, log: o.Log, now: o.Now,
-		version: o.Version, streams: newStreams(defaultPace),
+		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -65,6 +66,7 @@ func New(o Options) (*Server, error) {
 	}
 	for _, h := range o.Hubs {
 		s.hubs = append(s.hubs, &h)
+		s.starts[&h] = newStarts(&h)
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -97,9 +99,16 @@ func checkOptions(o Options) error {
 // Handler answers all requests of the dashboard.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Close ends every event stream at once and waits for them, so that the HTTP
-// server around it can shut down without waiting; it may be called twice.
-func (s *Server) Close(ctx context.Context) error { return s.streams.close(ctx) }
+// Close ends every event stream and every start of simulated devices at once and
+// waits for them, so that the HTTP server around it can shut down without
+// waiting; it may be called twice.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.streams.close(ctx)
+	for _, starting := range s.starts {
+		err = errors.Join(err, starting.close(ctx))
+	}
+	return err
+}
 
 // escapedPaths makes the router see the path as it was sent. Echo would see it
 // decoded or not, depending on what is in it; a device may be called "100%" or
