@@ -163,7 +163,7 @@ func (s *Server) learnSources(c echo.Context, n int) []source {
 	if !h.Local {
 		return nil
 	}
-	paint := s.learnPainter(h, n)
+	paint := s.learnPainter(h, n, pageOf(c))
 	sources := []source{watch(h.Fleet.Changes(), func(item feed.Item[fleet.Update]) (string, painter) {
 		if s.isLessonDevice(h, item.Value.DeviceID) {
 			return "learn", paint
@@ -186,8 +186,19 @@ func (s *Server) isLessonDevice(h *Hub, id string) bool {
 	return err == nil && w.device == id
 }
 
-// learnPainter paints what of a step can change by itself.
-func (s *Server) learnPainter(h *Hub, n int) painter {
+// pageOf is the address of the page at hand, or of the page whose live stream
+// is at hand.
+func pageOf(c echo.Context) string {
+	u := *c.Request().URL
+	q := u.Query()
+	q.Del("after")
+	u.RawQuery = q.Encode()
+	return strings.TrimPrefix(u.RequestURI(), "/live")
+}
+
+// learnPainter paints what of a step can change by itself; back is the page it
+// stands on.
+func (s *Server) learnPainter(h *Hub, n int, back string) painter {
 	return func(ctx context.Context) ([]templ.Component, error) {
 		w, err := s.walkOf(ctx, h)
 		if err != nil {
@@ -197,11 +208,11 @@ func (s *Server) learnPainter(h *Hub, n int) painter {
 		if step == 0 {
 			step = w.current
 		}
-		p, err := s.learnProps(ctx, w, step, w.stepPath(step))
+		p, err := s.learnProps(ctx, w, step, back)
 		if err != nil {
 			return nil, err
 		}
-		return []templ.Component{views.LearnState(p.Status), views.WirePanel(p.Wire)}, nil
+		return []templ.Component{views.LearnProgress(p), views.LearnState(p.Status), views.WirePanel(p.Wire), views.LearnMoves(p)}, nil
 	}
 }
 
@@ -240,6 +251,9 @@ func (s *Server) learnAct(c echo.Context) error {
 	}
 	// Without the device the step itself says what is missing.
 	if err != nil && !errors.Is(err, iothub.ErrDeviceNotFound) {
+		return err
+	}
+	if _, err := s.judge(ctx, w, n); err != nil {
 		return err
 	}
 	return goTo(c, localPath(form.Get("back")))
@@ -352,15 +366,18 @@ func (s *Server) learnSecret(c echo.Context) error {
 	return c.String(http.StatusOK, cs.String())
 }
 
-// remember keeps that a step is proven.
-func (s *Server) remember(ctx context.Context, w walk, n int) error {
+// remember keeps that a step is proven, since a moment or (zero) just now.
+func (s *Server) remember(ctx context.Context, w walk, n int, at time.Time) error {
 	if !w.begun {
 		return nil
 	}
 	if _, known := w.done[n]; known {
 		return nil
 	}
-	w.done[n] = s.now().UTC()
+	if at.IsZero() {
+		at = s.now().UTC()
+	}
+	w.done[n] = at
 	return s.store.SetTutorialStep(ctx, w.hub.Slug, strconv.Itoa(n), store.Step{State: "done", At: w.done[n]})
 }
 

@@ -37,6 +37,7 @@ func lessonPatch() iothub.TwinPatch {
 // says what is missing.
 type verdict struct {
 	done bool
+	at   time.Time // when it came true; zero for just now
 	why  string
 	args []any
 }
@@ -60,7 +61,16 @@ func (s *Server) judge(ctx context.Context, w walk, n int) (verdict, error) {
 	if err != nil || !v.done {
 		return v, err
 	}
-	return v, s.remember(ctx, w, n)
+	return v, s.remember(ctx, w, n, v.at)
+}
+
+// judgeUpTo judges a step and, before it, those that are still open: a person
+// may have done them elsewhere.
+func (s *Server) judgeUpTo(ctx context.Context, w walk, n int) (v verdict, err error) {
+	for i := 1; i <= n && err == nil; i++ {
+		v, err = s.judge(ctx, w, i)
+	}
+	return v, err
 }
 
 func judgeRegistered(ctx context.Context, w walk) (verdict, error) {
@@ -124,13 +134,14 @@ func judgeReported(ctx context.Context, w walk) (verdict, error) {
 	}
 	reported := twin.Properties.Reported
 	value, ok := reported.Value["connectivity"]
+	at := reported.Metadata.At(iothub.Path{"connectivity"}).LastUpdated.Time
 	switch {
-	case !ok || reported.Metadata.At(iothub.Path{"connectivity"}).LastUpdated.Before(w.started):
+	case !ok || at.Before(w.started):
 		return missing("learn.5.wait", "Device", w.device), nil
 	case value != "cellular":
 		return missing("learn.5.other", "Device", w.device, "Value", value), nil
 	}
-	return verdict{done: true}, nil
+	return verdict{done: true, at: at}, nil
 }
 
 // judgePatched needs a PUBLISH on the desired-patch topic that the device really
@@ -207,14 +218,14 @@ func (s *Server) tryStep(ctx context.Context, w walk, n int) error {
 		if err := withLessonClient(w, func(c *hubclient.Client) error { return askHub(ctx, c) }); err != nil {
 			return err
 		}
-		return s.remember(ctx, w, n)
+		return s.remember(ctx, w, n, time.Time{})
 	case 4, 6:
 		return withLessonClient(w, func(c *hubclient.Client) error {
 			_, _, err := w.find(ctx, c)
 			return err
 		})
 	case lessonSteps:
-		return s.remember(ctx, w, n)
+		return s.remember(ctx, w, n, time.Time{})
 	}
 	return nil
 }

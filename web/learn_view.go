@@ -18,7 +18,7 @@ import (
 
 // learnProps is one step in the person's language.
 func (s *Server) learnProps(ctx context.Context, w walk, n int, back string) (views.LearnProps, error) {
-	v, err := s.judge(ctx, w, n)
+	v, err := s.judgeUpTo(ctx, w, n)
 	if err != nil {
 		return views.LearnProps{}, err
 	}

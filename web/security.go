@@ -11,6 +11,8 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
+
+	"twinboard/hubclient/iothub"
 )
 
 // maxBody is the largest request body: a form with a whole twin, its base and
@@ -20,7 +22,10 @@ const maxBody = 1 << 20
 // requestID names the request in the log and on error pages.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderXRequestID, randomName(9))
+		id := randomName(9)
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		r := c.Request()
+		c.SetRequest(r.WithContext(iothub.WithAction(r.Context(), id)))
 		return next(c)
 	}
 }
