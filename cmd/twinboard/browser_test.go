@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +42,12 @@ type tab struct {
 
 func (b browser) tab(t *testing.T, base string) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(b.allocator)
+	return newTab(t, b.allocator, base)
+}
+
+func newTab(t *testing.T, parent context.Context, base string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent)
 	messages := chromedp.Console(ctx)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("Chromium does not start: %v", err)
@@ -179,7 +186,8 @@ func (b *tab) text(selector string) string {
 
 func (b *tab) fill(selector, value string) {
 	b.t.Helper()
-	must(b, "clear "+selector, chromedp.SetValue(chromedp.CSS(selector), ""))
+	b.see(selector)
+	b.evaluate(fmt.Sprintf("document.querySelector(%q).value = ''; void 0", selector))
 	must(b, "fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
@@ -193,6 +201,91 @@ func (b *tab) withoutScript() {
 	b.t.Helper()
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// another opens a second tab of the same browser.
+func (b *tab) another(t *testing.T) *tab {
+	t.Helper()
+	return newTab(t, b.ctx, b.base)
+}
+
+// live waits until the page's event stream is open.
+func (b *tab) live() {
+	b.t.Helper()
+	b.until("the event stream", `document.querySelector("[data-testid=live]")?.dataset.state === "on"`)
+}
+
+// background makes the page think that its tab is hidden, or shown again: in
+// headless Chromium every tab counts as shown.
+func (b *tab) background(hidden bool) {
+	b.t.Helper()
+	state := "visible"
+	if hidden {
+		state = "hidden"
+	}
+	b.evaluate(`Object.defineProperty(document, "visibilityState", {value: "` + state + `", configurable: true});
+		Object.defineProperty(document, "hidden", {value: ` + fmt.Sprint(hidden) + `, configurable: true});
+		document.dispatchEvent(new Event("visibilitychange"));`)
+}
+
+// submit clicks a button that leads to another page, without script in it, and
+// waits for something on the next one: a selector, or a word in its address.
+func (b *tab) submit(selector, next string) {
+	b.t.Helper()
+	b.click(selector)
+	b.until(next+" after "+selector, fmt.Sprintf(`document.readyState === "complete" && (location.href.includes(%[1]q) || (/[\[.#]/.test(%[1]q) && document.querySelector(%[1]q)))`, next))
+}
+
+// addRow fills a new row of the edit form.
+func (b *tab) addRow(path, kind, value string) {
+	b.t.Helper()
+	last := testid("edit-row") + ":last-child "
+	if !b.is(`document.querySelector('` + last + `input[name=path]:not([type=hidden])')`) {
+		b.click(testid("add-row"))
+	}
+	b.fill(last+"[name=path]", path)
+	b.evaluate(`(() => { const s = document.querySelector('` + last + `[name=kind]'); s.value = "` + kind + `"; s.dispatchEvent(new Event("change", {bubbles: true})); })()`)
+	b.fill(last+"[name=value]", value)
+}
+
+// review goes on to the review, which must show the request to be sent.
+func (b *tab) review(request string) {
+	b.t.Helper()
+	b.follow(testid("review-button"))
+	b.see(testid("apply"))
+	if got := b.evaluateText(`document.querySelector("[data-testid=request]").textContent`); !strings.Contains(strings.Join(strings.Fields(got), ""), request) {
+		b.t.Errorf("the review shows the request %q, want %s in it", got, request)
+	}
+}
+
+func (b *tab) evaluateText(expression string) string {
+	b.t.Helper()
+	return must(b, expression, chromedp.Evaluate[string](expression))
+}
+
+// startDevice starts a device that is registered, on the simulator's page, and
+// waits until it runs.
+func (b *tab) startDevice(id string) {
+	b.t.Helper()
+	b.open("/h/local/simulator")
+	if !b.is(`document.querySelector("#sim-start").open`) {
+		b.click("#sim-start > summary")
+	}
+	b.fill("#sim-id", id)
+	b.follow(testid("sim-start-one") + " button")
+	b.until(id+" online", `[...document.querySelectorAll("[data-testid=sim-row]")].some(r => r.dataset.sim === "online" && r.innerText.includes("`+id+`"))`)
+}
+
+func escape(s string) string { return url.QueryEscape(s) }
+
+func number(s string) json.Number { return json.Number(s) }
+
+// setTag writes the tag note of a device, past the dashboard.
+func setTag(t *testing.T, c *hubclient.Client, id, note string) {
+	t.Helper()
+	if _, err := c.UpdateTwin(t.Context(), id, iothub.TwinPatch{Tags: iothub.Document{"note": note}}, nil); err != nil {
+		t.Fatal(err)
 	}
 }
 
