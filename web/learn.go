@@ -186,16 +186,6 @@ func (s *Server) isLessonDevice(h *Hub, id string) bool {
 	return err == nil && w.device == id
 }
 
-// pageOf is the address of the page at hand, or of the page whose live stream
-// is at hand.
-func pageOf(c echo.Context) string {
-	u := *c.Request().URL
-	q := u.Query()
-	q.Del("after")
-	u.RawQuery = q.Encode()
-	return strings.TrimPrefix(u.RequestURI(), "/live")
-}
-
 // learnPainter paints what of a step can change by itself; back is the page it
 // stands on.
 func (s *Server) learnPainter(h *Hub, n int, back string) painter {
