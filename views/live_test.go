@@ -24,6 +24,21 @@ func TestLiveReplacesByID(t *testing.T) {
 	b.wait(`!document.getElementById('b')`)
 }
 
+// Elements of every kind in one event, in any order, with anything in their
+// attributes and texts.
+func TestLiveTakesAnEventApart(t *testing.T) {
+	s := newSite(t, raw(`<p id="a">old</p><table><tbody><tr id="r"><td>old</td></tr></tbody></table><div id="z">old</div>`))
+	b := open(t, s.URL)
+	b.wait(liveNow)
+	s.send(2, `<p id="a" title="a > b </p>">new<br><input value="</p>"> &lt;/p&gt;<svg><path d="M0 0"/></svg></p>
+<!-- <p id="c"> -->
+<tr id="r"><td>new</td></tr><div id="z"><div>new</div>
+</div>`)
+	b.wait(`document.querySelector('tr#r td').textContent === 'new'`)
+	b.want(`document.getElementById('a').title === 'a > b </p>' && document.getElementById('a').textContent === 'new </p>'`)
+	b.want(`document.getElementById('z').firstElementChild.textContent === 'new'`)
+}
+
 func TestLiveMergesBursts(t *testing.T) {
 	s := newSite(t, raw(`<p id="a">0</p>`))
 	b := open(t, s.URL)

@@ -2,6 +2,7 @@
 import { place, added } from './place.js'
 import { add } from './feed.js'
 import { touched } from './focus.js'
+import { pieces } from './pieces.js'
 import { text, announce } from './texts.js'
 
 const base = document.body.dataset.live
@@ -59,17 +60,15 @@ function wait() {
 const note = event => { last = event.lastEventId || last }
 
 // Pieces wait for the next paint; of the pieces with one id the newest stays.
-const pieces = new Map()
+const arrived = new Map()
 const repaints = new Map() // id → times of its last repaints
 let frame = 0
 
 function receive(html) {
-  const template = document.createElement('template')
-  template.innerHTML = html
-  for (const piece of [...template.content.children]) {
+  for (const piece of pieces(html)) {
     if (!piece.id) continue
-    pieces.delete(piece.id) // so that it moves to the end: order counts for lines
-    pieces.set(piece.id, piece)
+    arrived.delete(piece.id) // so that it moves to the end: order counts for lines
+    arrived.set(piece.id, piece)
   }
   schedule()
 }
@@ -80,13 +79,13 @@ function schedule() {
 
 function paint() {
   const now = performance.now()
-  for (const [id, piece] of [...pieces]) {
+  for (const [id, piece] of [...arrived]) {
     const times = (repaints.get(id) ?? []).filter(t => now - t < 1000)
     if (times.length >= burst) {
       setTimeout(schedule, 1000 - (now - times[0]))
       continue
     }
-    pieces.delete(id)
+    arrived.delete(id)
     repaints.set(id, [...times, now])
     put(document.importNode(piece, true))
   }
