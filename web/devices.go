@@ -141,7 +141,7 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 	status := h.Fleet.Status()
 	p := views.DevicesProps{
 		Path:   h.devicesPath(),
-		Lead:   devicesLead(ctx, h),
+		Lead:   devicesLead(ctx, h, l, list),
 		Notice: s.devicesNotice(ctx, h, status),
 		Filter: devicesFilter(ctx, h.devicesPath(), l, list),
 		Foot:   s.devicesFoot(ctx, h, l, list),
@@ -165,9 +165,12 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 	return p
 }
 
-// devicesLead is the answer the page opens with, about the whole hub.
-func devicesLead(ctx context.Context, h *Hub) string {
-	all := h.Fleet.List(fleet.Query{Limit: 1})
+// devicesLead is the answer the page opens with, about the whole hub. all is
+// the listing's page, which has the hub's counts unless it is filtered.
+func devicesLead(ctx context.Context, h *Hub, l listing, all fleet.Page) string {
+	if l.filtered() {
+		all = h.Fleet.List(fleet.Query{Limit: 1})
+	}
 	look := 0
 	for _, state := range needsLook {
 		look += all.States[state]

@@ -109,7 +109,7 @@ func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
 	list := l.h.Fleet.List(l.query(devicesPerPage))
 	frame := []templ.Component{
 		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
-		views.Lead("devices-lead", devicesLead(ctx, l.h)),
+		views.Lead("devices-lead", devicesLead(ctx, l.h, l.listing, list)),
 		views.DevicesFoot(l.devicesFoot(ctx, l.h, l.listing, list)),
 		views.DevicesOrder(l.order(ctx, list.Devices)),
 	}
