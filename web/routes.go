@@ -77,6 +77,8 @@ func (s *Server) routes(e *echo.Echo) {
 	l.GET("/simulator", s.simulatorLive)
 	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
+	l.GET("/devices/:id/*", s.besideLive)
+	l.GET("/*", s.besideLive)
 }
 
 // devicePage shows one view of a device; each has an address of its own.
@@ -100,7 +102,16 @@ func (s *Server) deviceLive(c echo.Context) error {
 	case "identity":
 		return s.identityLive(c)
 	}
-	return errNoPage
+	return s.besideLive(c)
+}
+
+// besideLive is the event stream of a page that does not change by itself:
+// what is docked beside it does.
+func (s *Server) besideLive(c echo.Context) error {
+	if _, beside := s.docked(c, ""); !beside {
+		return errNoPage
+	}
+	return s.serveLive(c, "", live{})
 }
 
 // panels are the components that can be docked beside a page.
