@@ -137,3 +137,33 @@ func TestFormats(t *testing.T) {
 		})
 	}
 }
+
+// Pages are rendered at the same time.
+func TestTConcurrently(t *testing.T) {
+	for _, lang := range text.Languages() {
+		for range 8 {
+			t.Run(lang, func(t *testing.T) {
+				t.Parallel()
+				for n := range 200 {
+					if got := text.T(in(lang), "span.day", "Count", n); !strings.HasPrefix(got, text.Number(in(lang), n)+" d") {
+						t.Errorf("%s: %d days reads %q", lang, n, got)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkT(b *testing.B) {
+	ctx := in("es")
+	for b.Loop() {
+		text.T(ctx, "span.minute", "Count", 12)
+	}
+}
+
+func BenchmarkTPlain(b *testing.B) {
+	ctx := in("es")
+	for b.Loop() {
+		text.T(ctx, "state.in-sync")
+	}
+}
