@@ -187,7 +187,9 @@ func TestFeed(t *testing.T) {
 		}
 		s.send(to+1, all.String())
 	}
-	count := func(n int) string { return fmt.Sprintf(`document.querySelectorAll('#lines .feed-line').length === %d`, n) }
+	count := func(n int) string {
+		return fmt.Sprintf(`document.querySelectorAll('#lines .feed-line').length === %d`, n)
+	}
 	atEnd := `(l => l.scrollHeight - l.scrollTop - l.clientHeight < 24)(document.getElementById('lines'))`
 
 	send(1, 40)
