@@ -90,10 +90,25 @@ func (s *Server) deviceDelete(c echo.Context) error {
 	if err := h.Client.DeleteDevice(ctx, id, &hubclient.DeleteDeviceOptions{IfMatch: etag}); err != nil {
 		return s.identityChanged(c, id, err)
 	}
+	s.forgetSimulated(ctx, h, id)
 	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.deleted", Args: []string{"Device", id}}); err != nil {
 		return err
 	}
 	return goTo(c, h.devicesPath())
+}
+
+// forgetSimulated ends the simulated device of an identity that is gone, which
+// would try to connect for ever.
+func (s *Server) forgetSimulated(ctx context.Context, h *Hub, id string) {
+	if h.Sim == nil {
+		return
+	}
+	if _, runs := h.Sim.Device(id); !runs {
+		return
+	}
+	if err := h.Sim.Remove(ctx, id); err != nil {
+		s.log.Warn("simulated device not removed", "device_id", id, "error", err)
+	}
 }
 
 // deviceStatusSave enables or disables a device. Disabling cuts its connection,

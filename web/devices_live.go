@@ -103,13 +103,16 @@ func (l *liveList) paintRow(ctx context.Context, id string) templ.Component {
 	return views.DeviceRow(l.deviceRow(ctx, l.h, d))
 }
 
-// tick paints what no single change decides: the answer, the foot, the offer to
-// bring the order up to date, and the ages that have moved on.
+// tick paints what no single change decides: the answer, the filter's counts,
+// the foot, the offer to bring the order up to date, and ages that moved on.
 func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
 	list := l.h.Fleet.List(l.query(devicesPerPage))
+	filter := devicesFilter(ctx, l.h.devicesPath(), l.listing, list)
 	frame := []templ.Component{
 		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
 		views.Lead("devices-lead", devicesLead(ctx, l.h, l.listing, list)),
+		views.DevicesStates(filter),
+		views.DevicesConnections(filter),
 		views.DevicesFoot(l.devicesFoot(ctx, l.h, l.listing, list)),
 		views.DevicesOrder(l.order(ctx, list.Devices)),
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"twinboard/devicesim"
 	"twinboard/hubclient/iothub"
 	"twinboard/views/text"
 )
@@ -420,6 +422,35 @@ func TestDeviceDelete(t *testing.T) {
 	b.get("/h/local/devices/pump-07?view=identity").wantStatus(http.StatusNotFound)
 	if p := b.post("/h/local/devices/pump-07/delete", map[string]string{"confirm": "pump-07"}); p.status != http.StatusBadRequest {
 		t.Errorf("a delete without an etag: status %d", p.status)
+	}
+}
+
+func TestDeleteEndsTheSimulatedDevice(t *testing.T) {
+	b := newBoard(t)
+	b.device("pump-07", `{}`, `{}`)
+	sim := devicesim.New(devicesim.Options{MQTTAddr: b.hub.MQTTAddr(), RootCAs: b.hub.RootCAs()})
+	t.Cleanup(func() {
+		if err := sim.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.server.hubs[0].Sim = sim
+	d, err := b.client.GetDevice(t.Context(), "pump-07")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := iothub.ParseDeviceConnectionString(connectionString(b.server.hubs[0], d, d.Authentication.SymmetricKey.Primary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Start(t.Context(), devicesim.Spec{ConnectionString: cs}); err != nil {
+		t.Fatal(err)
+	}
+	form := b.get("/h/local/devices/pump-07/delete").form("main form")
+	form.Set("confirm", "pump-07")
+	form.press("").wantStatus(http.StatusOK)
+	if left := sim.Devices(); len(left) != 0 {
+		t.Errorf("%s still tries to connect", left[0].DeviceID)
 	}
 }
 
