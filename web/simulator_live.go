@@ -166,7 +166,13 @@ func (p *simPainter) recent() []feed.Item[devicesim.Event] {
 	if p.this != "" {
 		return p.hub.Sim.Recent(p.this)
 	}
-	return p.hub.Sim.Events().Recent(simLines, func(e devicesim.Event) bool { return told[e.Kind] })
+	return p.hub.Sim.Events().Recent(simLines, isTold)
+}
+
+// isTold reports whether an event makes a line. That a device which was told to
+// stop loses its connection is no news.
+func isTold(e devicesim.Event) bool {
+	return told[e.Kind] && (e.Kind != devicesim.KindDisconnected || e.Problem != nil)
 }
 
 // told are the kinds of event that make a line; the rest is for experts.
@@ -178,7 +184,7 @@ var told = map[devicesim.Kind]bool{
 // line is an event as a line of the feed; ok is false for those not told.
 func (p *simPainter) line(ctx context.Context, item feed.Item[devicesim.Event]) (l views.SimLineProps, ok bool) {
 	e := item.Value
-	if !told[e.Kind] {
+	if !isTold(e) {
 		return l, false
 	}
 	l = views.SimLineProps{Feed: simFeedID, ID: "sim-line-" + strconv.FormatUint(item.ID, 10), Time: clockProps(ctx, e.Time),
@@ -198,10 +204,14 @@ func (p *simPainter) line(ctx context.Context, item feed.Item[devicesim.Event]) 
 		}
 	case devicesim.KindRetry:
 		l.Detail = text.SpanShort(ctx, e.Wait)
-	case devicesim.KindError, devicesim.KindDisconnected:
-		if e.Problem != nil {
-			l.Detail = problemText(ctx, e.Problem)
+	case devicesim.KindDisconnected:
+		l.Detail = problemText(ctx, e.Problem)
+	case devicesim.KindError:
+		if e.Problem == nil { // not the connection: something it was sent
+			l.Message, l.Payload = l.Message+".sent", e.Text
+			break
 		}
+		l.Detail = problemText(ctx, e.Problem)
 	}
 	return l, true
 }

@@ -96,7 +96,11 @@ func TestSimulatorRunsDevices(t *testing.T) {
 	stopped := b.fragment(simPath+"/stop", map[string]string{"id": "sim-002", "back": simPath})
 	stopped.wantStatus(http.StatusOK).wantPart("[data-testid=sim-state]", "stopped")
 	b.simulated(sim, devicesim.Stopped, 1)
-	b.get(simPath).want("[data-testid=sim-lead]", "2 simulated devices are online.")
+	after := b.get(simPath)
+	after.want("[data-testid=sim-lead]", "2 simulated devices are online.")
+	if feed := after.text("#sim-feed"); !strings.HasSuffix(feed, "sim-002 stopped") || strings.Contains(feed, "lost its connection") {
+		t.Errorf("the feed of a device that was stopped: %s", feed)
+	}
 	gone := b.fragment(simPath+"/remove", map[string]string{"id": "sim-002", "back": simPath})
 	if strings.TrimSpace(gone.text("body")) != "" {
 		t.Errorf("a removed device leaves %q", gone.body)
