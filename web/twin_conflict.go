@@ -86,9 +86,10 @@ func (m *threeWayMerge) member(at iothub.Path, base, theirs, mine side) side {
 	}
 	t, theirsIsObject := theirs.object()
 	own, mineIsObject := mine.object()
-	if theirsIsObject && mineIsObject {
-		// A base that is no object has no members: both made the object anew.
-		b, _ := base.object()
+	b, baseIsObject := base.object()
+	// Two objects in the place of a value are two answers to one question; in
+	// the place of nothing they are made together.
+	if theirsIsObject && mineIsObject && (baseIsObject || !base.Set) {
 		return side{Value: m.members(at, b, t, own), Set: true}
 	}
 	m.Conflicts = append(m.Conflicts, conflict{Path: at, Base: base, Theirs: theirs, Mine: mine})
