@@ -3,7 +3,7 @@ import { touched } from './focus.js'
 import { text } from './texts.js'
 
 const guarded = () => [...document.querySelectorAll('form[data-guard]')]
-const unsent = form => !('sent' in form.dataset) && touched(form)
+const unsent = form => !('sent' in form.dataset || 'accepted' in form.dataset) && touched(form)
 
 document.addEventListener('keydown', event => {
   if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return
@@ -20,11 +20,11 @@ document.addEventListener('submit', event => {
 })
 document.addEventListener('twinboard:sent', event => {
   const form = event.detail?.closest?.('form')
-  if (form) form.dataset.sent = ''
+  if (form) form.dataset.accepted = ''
 })
 // A refused form comes back: what is in it has not been sent.
 document.addEventListener('htmx:finally:request', () => guarded().forEach(form => delete form.dataset.sent))
-addEventListener('pageshow', () => guarded().forEach(form => delete form.dataset.sent))
+addEventListener('pageshow', () => guarded().forEach(form => { delete form.dataset.sent; delete form.dataset.accepted }))
 
 addEventListener('beforeunload', event => {
   if (!guarded().some(unsent)) return

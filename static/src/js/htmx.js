@@ -8,10 +8,11 @@ export default htmx
 // A redirect after a post means another page, here as without script.
 document.addEventListener('htmx:before:response', event => {
   const { raw } = event.detail.ctx.response
-  if (!raw.redirected) return
+  const next = raw.headers.get('HX-Redirect') ?? (raw.redirected && raw.url)
+  if (!next) return
   event.preventDefault()
   document.dispatchEvent(new CustomEvent('twinboard:sent', { detail: event.detail.ctx.sourceElement }))
-  location.assign(raw.url)
+  location.assign(next)
 })
 
 // A whole page in answer to a request for a part is an error page: its notice
