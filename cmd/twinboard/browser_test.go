@@ -162,7 +162,7 @@ func (b *tab) until(what, condition string) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
+		ok, err := b.holds(condition)
 		if err == nil && ok {
 			return
 		}
@@ -172,6 +172,14 @@ func (b *tab) until(what, condition string) {
 			b.t.Fatalf("%s: %s is still false (%v)\n%s", what, condition, err, b.describe())
 		}
 	}
+}
+
+// holds evaluates a condition once. A page that is just being left may never
+// answer, hence the deadline.
+func (b *tab) holds(condition string) (bool, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
 }
 
 func (b *tab) see(selector string) {

@@ -61,7 +61,7 @@ func TestE2EPages(t *testing.T) {
 	editor.fill("[name=value]", "2")
 	editor.review(`"power_level":2`)
 	editor.follow(testid("apply"))
-	b.until("the patch in the feed", `document.querySelector("[data-testid=simulator] [data-feed]").innerText.includes('"power_level":2')`)
+	b.until("the patch in the feed", `document.querySelector("[data-testid=simulator] [data-feed]").innerText.includes("power_level 2 (version 3)")`)
 }
 
 // TestE2EWithoutScript reads and makes simple changes with JavaScript off.
