@@ -189,7 +189,7 @@ func (s *Server) explainFor(ctx context.Context, h *Hub, id string, err error) *
 			args: []any{"Span", text.Span(ctx, throttled.RetryAfter)}, cause: err}
 	case errors.As(err, &limit):
 		return &problem{status: http.StatusUnprocessableEntity, code: "limit", cause: err,
-			detail: limitMessage(ctx, limit)}
+			detail: limitText(ctx, limit, nil)}
 	case errors.As(err, &refused):
 		return explainRefusal(ctx, h, id, refused)
 	case errors.As(err, &routing):
@@ -264,16 +264,6 @@ func explainRefusal(ctx context.Context, h *Hub, id string, e *iothub.Error) *pr
 		p.actions = append(nearest(ctx, h, id), views.Link{Label: text.T(ctx, "error.back"), Href: h.devicesPath()})
 	}
 	return p
-}
-
-// limitMessage says in one sentence what part of a document a hub would refuse.
-func limitMessage(ctx context.Context, e *iothub.LimitError) string {
-	kv := []any{"Path", e.Path.String(), "Text", e.Text, "Section", text.T(ctx, "section."+string(e.Section)), "Max", e.Max, "Got", e.Got}
-	if e.Kind == iothub.LimitSize {
-		kv = []any{"Path", e.Path.String(), "Section", text.T(ctx, "section."+string(e.Section)),
-			"Got", text.Size(ctx, int64(e.Got)), "Max", text.Size(ctx, int64(e.Max))}
-	}
-	return text.T(ctx, "limit."+string(e.Kind), kv...)
 }
 
 // idMessage says in one sentence why an id can not be a device's.

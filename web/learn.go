@@ -99,7 +99,11 @@ func (s *Server) learnStart(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusFound, w.stepPath(w.current))
+	to := w.stepPath(w.current)
+	if q := c.Request().URL.RawQuery; q != "" {
+		to += "?" + q
+	}
+	return c.Redirect(http.StatusFound, to)
 }
 
 // learnPage shows one step.
