@@ -26,12 +26,14 @@ if [ -n "$missing" ]; then
 	fi
 fi
 
-# npm ci is slow: run it only when the lock file is newer than what it made.
+# Versions are those of the lock file, which stays as it is. Not npm ci: it
+# refuses a lock file without the optional binaries of every other platform.
+# Only when the lock file is newer than what it made, because it is slow.
 for dir in . localhub/conformance; do
 	[ -f "$dir/package-lock.json" ] || continue
 	stamp="$dir/node_modules/.twinboard-stamp"
 	if [ ! -f "$stamp" ] || [ "$dir/package-lock.json" -nt "$stamp" ]; then
-		(cd "$dir" && npm ci --no-audit --no-fund --loglevel=error)
+		(cd "$dir" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error)
 		touch "$stamp"
 	fi
 done
