@@ -31,7 +31,7 @@ fresh: setup ## fail when generated files are stale
 	@scripts/fresh.sh $(MAKE)
 
 generate: setup ## make the generated files: *_templ.go and static/dist
-	@$(TEMPL) generate -path ./views -log-level error
+	@$(TEMPL) generate -log-level error
 	@npm run --silent build
 
 dev: setup ## run with reload on change

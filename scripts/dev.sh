@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 npm run --silent watch &
 watcher=$!
 trap 'kill "$watcher" 2>/dev/null || true' EXIT INT TERM
-$1 generate --watch --path ./views --proxy http://127.0.0.1:8080 --open-browser=false --cmd "go run ./cmd/twinboard"
+$1 generate --watch --proxy http://127.0.0.1:8080 --open-browser=false --cmd "go run ./cmd/twinboard"
