@@ -74,14 +74,14 @@ func parseHub(value string) (remoteHub, error) {
 	if !strings.HasPrefix(text, "HostName=") && !strings.HasPrefix(text, "@") {
 		before, after, ok := strings.Cut(text, "=")
 		if !ok || !validHubName(before) {
-			return remoteHub{}, fmt.Errorf("--hub: give a connection string (HostName=…), a file with one (@FILE), or either with a name before it (NAME=@FILE); the name may hold a-z, 0-9 and -")
+			return remoteHub{}, &mistake{id: "cli.hub"}
 		}
 		name, text = before, after
 	}
 	if file, ok := strings.CutPrefix(text, "@"); ok {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return remoteHub{}, fmt.Errorf("--hub: %w", err)
+			return remoteHub{}, &mistake{id: "cli.hub.file", args: []any{"Path", file}, err: err}
 		}
 		text = strings.TrimSpace(string(content))
 	}
@@ -148,11 +148,11 @@ func warnUnknownVariables(log *slog.Logger, environ []string) {
 func checkLoopback(flag, address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s: %q is not an address such as 127.0.0.1:8080", flag, address)
+		return &mistake{id: "cli.address", args: []any{"Option", flag, "Address", address}}
 	}
 	ip := net.ParseIP(host)
 	if host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%s: %s would be reachable from other machines, and the dashboard has no sign-in. Listen on 127.0.0.1 and put a reverse proxy with sign-in before it (see docs/reverse-proxy.md)", flag, address)
+	return &mistake{id: "cli.loopback", args: []any{"Option", flag, "Address", address}}
 }

@@ -114,12 +114,9 @@ func readCAs(file string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("--hub-ca: %w", err)
-	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--hub-ca: %s holds no certificate in PEM form", file)
+	if err != nil || !pool.AppendCertsFromPEM(pem) {
+		return nil, &mistake{id: "cli.hub-ca", args: []any{"Path", file}, err: err}
 	}
 	return pool, nil
 }
@@ -136,7 +133,7 @@ type connectionStringCommand struct {
 func (c *connectionStringCommand) Run(e *environment) error {
 	if c.Device == "" {
 		if c.Create {
-			return fmt.Errorf("--create goes with --device")
+			return &mistake{id: "cli.create.alone"}
 		}
 		s, err := localhub.ReadConnectionString(c.Data, c.Policy)
 		if err != nil {
@@ -168,7 +165,7 @@ func (c *connectionStringCommand) create(ctx context.Context) error {
 	_, err = ensureDevice(ctx, client, c.Device)
 	var unreachable *hubclient.ConnectionError
 	if errors.As(err, &unreachable) {
-		return fmt.Errorf("--create needs the hub to be running on %s; start it with twinboard or twinboard hub (%w)", c.Data, err)
+		return &mistake{id: "cli.create", args: []any{"Path", c.Data}, err: err}
 	}
 	return err
 }
@@ -204,7 +201,7 @@ type caCommand struct {
 func (c *caCommand) Run(e *environment) error {
 	file := localhub.CAFile(c.Data)
 	if _, err := os.Stat(file); err != nil {
-		return fmt.Errorf("no CA certificate yet: start the hub once on %s (%w)", c.Data, err)
+		return &mistake{id: "cli.ca", args: []any{"Path", c.Data}, err: err}
 	}
 	_, err := fmt.Fprintln(e.stdout, file)
 	return err

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"twinboard/views/text"
 )
 
 // version is set when the program is built for a release.
@@ -56,5 +58,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // stopped by a signal before it was ready
 	}
-	return err
+	return explain(text.With(ctx, language(os.Getenv)), err)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"twinboard/localhub"
+	"twinboard/views/text"
 )
 
 // patience bounds every wait of these tests.
@@ -214,7 +219,7 @@ func TestRefusals(t *testing.T) {
 		"data folder is a file":  {with("--data", file, "--listen", "127.0.0.1:0"), file},
 		"not loopback":           {with("--data", t.TempDir(), "--listen", "0.0.0.0:0"), "reverse proxy"},
 		"bad connection string":  {[]string{"serve", "--quiet", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--hub", "HostName=h"}, "lacks SharedAccessKeyName"},
-		"missing hub file":       {[]string{"serve", "--quiet", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--hub", "@" + file + "x"}, "no such file"},
+		"missing hub file":       {[]string{"serve", "--quiet", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--hub", "@" + file + "x"}, "filex cannot be read"},
 		"bad shard":              {[]string{"simulate", "--shard", "3/2"}, "--shard"},
 		"unknown flag":           {[]string{"serve", "--colour"}, "--colour"},
 	} {
@@ -263,6 +268,21 @@ func TestShardsDivideTheDevices(t *testing.T) {
 	for id, n := range seen {
 		if n != 1 {
 			t.Errorf("%s is in %d shards", id, n)
+		}
+	}
+}
+
+func TestExplainSpeaksThePersonsLanguage(t *testing.T) {
+	for lang, want := range map[string]string{"es_ES.UTF-8": "es", "en_US.UTF-8": "en", "C": "C", "": ""} {
+		if got := language(func(name string) string { return map[string]string{"LANG": lang}[name] }); got != want {
+			t.Errorf("LANG=%s: %q, want %q", lang, got, want)
+		}
+	}
+	err := &localhub.DataError{Kind: "in-use", Path: "/data"}
+	for lang, want := range map[string]string{"es": "Otro Twinboard usa la carpeta de datos /data.", "en": "The data folder /data is in use by another Twinboard.", "C": "The data folder /data is in use"} {
+		got := explain(text.With(t.Context(), lang), fmt.Errorf("start: %w", err))
+		if !strings.HasPrefix(got.Error(), want) || !errors.Is(got, err) {
+			t.Errorf("%s: %v, want %s", lang, got, want)
 		}
 	}
 }

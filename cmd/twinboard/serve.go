@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"twinboard/hubclient/iothub"
+	"twinboard/localhub"
+	"twinboard/static"
 	"twinboard/web"
 	"twinboard/web/store"
 )
@@ -23,12 +24,16 @@ type serveCommand struct {
 	Hubs   []string `name:"hub" sep:"none" help:"Manage this hub instead of a local one: a connection string, or @FILE with one in it (better: arguments show in the process list). NAME=… names it. Repeatable." placeholder:"CONNECTION" env:"TWINBOARD_HUB"`
 	HubCA  string   `name:"hub-ca" help:"Trust the CA certificates in this file for --hub." placeholder:"FILE" type:"path"`
 	Demo   int      `help:"Start with this many simulated devices and sample tags." placeholder:"N"`
+	Static string   `help:"Read styles and scripts from this folder on each request, for development." hidden:"" type:"existingdir"`
 }
 
 // Run starts everything, prints the ready line and waits for the signal.
 func (c *serveCommand) Run(e *environment) error {
 	if err := checkLoopback("--listen", c.Listen); err != nil {
 		return err
+	}
+	if c.Static != "" {
+		static.FromDisk(c.Static)
 	}
 	var stack closers
 	ready, hubs, err := c.start(e, &stack)
@@ -75,7 +80,7 @@ func (c *serveCommand) start(e *environment, stack *closers) (readyLine, []web.H
 
 func makeDataFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the data folder cannot be made: %w; choose another with --data", err)
+		return &mistake{id: "cli.folder", args: []any{"Path", dir}, err: err}
 	}
 	return nil
 }
@@ -102,7 +107,7 @@ func (c *serveCommand) connectHubs(e *environment, stack *closers, ready *readyL
 			return nil, err
 		}
 		if seen[remote.name] {
-			return nil, fmt.Errorf("--hub: two hubs are named %s; name them apart with NAME=…", remote.name)
+			return nil, &mistake{id: "cli.hub.same-name", args: []any{"Name", remote.name}}
 		}
 		seen[remote.name] = true
 		w, err := connectRemote(e, stack, remote, cas)
@@ -118,7 +123,7 @@ func (c *serveCommand) connectHubs(e *environment, stack *closers, ready *readyL
 func listen(e *environment, stack *closers, address string, dashboard *web.Server) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(e.ctx, "tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("the dashboard cannot listen on %s: %w; stop the program that uses the port, or choose another with --listen (port 0 picks a free one)", address, err)
+		return "", &localhub.ListenError{Address: address, Option: "--listen", Err: err}
 	}
 	// Open event streams would make Shutdown wait: they end with this context.
 	base, cancel := context.WithCancel(context.WithoutCancel(e.ctx))

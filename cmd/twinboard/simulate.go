@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -49,7 +48,7 @@ func (c *simulateCommand) Run(e *environment) error {
 	stack.add("simulated devices", t.sim.Close)
 	started := startDevices(e.ctx, e.log, t, ids)
 	if started == 0 && len(ids) > 0 && e.ctx.Err() == nil {
-		return joinClose(errors.New("no device could be started; the log says why"), &stack)
+		return joinClose(&mistake{id: "cli.none-started"}, &stack)
 	}
 	e.log.InfoContext(e.ctx, "simulated devices run", slog.Int("devices", started), slog.Int("wanted", len(ids)))
 	<-e.ctx.Done()
@@ -62,10 +61,10 @@ func (c *simulateCommand) deviceIDs() ([]string, error) {
 	i, errI := strconv.Atoi(first)
 	n, errN := strconv.Atoi(of)
 	if !ok || errI != nil || errN != nil || i < 1 || n < 1 || i > n {
-		return nil, fmt.Errorf("--shard: %q must be I/N with 1 ≤ I ≤ N, for example 1/3", c.Shard)
+		return nil, &mistake{id: "cli.shard", args: []any{"Value", c.Shard}}
 	}
 	if err := iothub.CheckDeviceID(c.Prefix + strconv.Itoa(c.Count)); err != nil {
-		return nil, fmt.Errorf("--prefix: %w", err)
+		return nil, &mistake{id: "cli.prefix", args: []any{"Value", c.Prefix}, err: err}
 	}
 	var ids []string
 	for k := i; k <= c.Count; k += n {
