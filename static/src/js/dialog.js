@@ -6,9 +6,15 @@ document.addEventListener('click', event => {
     event.preventDefault()
     dialog.showModal()
   }
-  if (event.target.closest('[data-close]')) event.target.closest('dialog')?.close()
+  if (event.target.closest('[data-close]')) close(event.target.closest('dialog'))
   if (event.target.matches('dialog[open]')) event.target.close() // the ground around it
 })
+
+// The same question on a page of its own is left the way one came.
+function close(dialog) {
+  if (dialog) dialog.close()
+  else history.back()
+}
 
 // Something that reaches far waits until its name has been typed.
 function confirmed(field) {
