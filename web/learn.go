@@ -144,6 +144,9 @@ func (s *Server) learnLive(c echo.Context) error {
 // learnDock is the tutorial beside another page: it shows the current step.
 func (s *Server) learnDock(c echo.Context) (templ.Component, error) {
 	ctx := c.Request().Context()
+	if !hubOf(c).Local {
+		return views.LearnElsewhere(), nil // the panel stays chosen for the local hub
+	}
 	w, err := s.walkOf(ctx, hubOf(c))
 	if err != nil {
 		return nil, err
