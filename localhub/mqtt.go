@@ -40,7 +40,6 @@ type mqttServer struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[*deviceConn]struct{}
-	kept     map[twinKey]*subscriptions // of clients that asked for it with CleanSession 0
 	closed   bool
 	done     chan struct{}
 	serving  sync.WaitGroup
@@ -60,7 +59,6 @@ func newMQTTServer(h *Hub) (*mqttServer, error) {
 		// Its own log would show packets with passwords in them.
 		broker: mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)}),
 		conns:  map[*deviceConn]struct{}{},
-		kept:   map[twinKey]*subscriptions{},
 		done:   make(chan struct{}),
 	}
 	return s, s.broker.AddHook(&mqttHook{server: s}, nil)
@@ -179,50 +177,4 @@ func (s *mqttServer) nextNumber() uint64 {
 	defer s.mu.Unlock()
 	s.number++
 	return s.number
-}
-
-// subscriptionsOf returns what a connection starts with: with CleanSession 0
-// what the device subscribed to on earlier ones, otherwise nothing. They are
-// kept while the hub runs. An identity made anew under the same name does not
-// inherit them: generation tells the two apart.
-func (s *mqttServer) subscriptionsOf(key twinKey, generation string, clean bool) (subs *subscriptions, resumed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if subs := s.kept[key]; subs != nil && !clean && subs.generation == generation {
-		return subs, true
-	}
-	subs = &subscriptions{generation: generation, filters: map[string]struct{}{}}
-	if clean {
-		delete(s.kept, key)
-	} else {
-		s.kept[key] = subs
-	}
-	return subs, false
-}
-
-// subscriptions are the filters a device has subscribed to.
-type subscriptions struct {
-	generation string
-
-	mu      sync.Mutex
-	filters map[string]struct{}
-}
-
-func (s *subscriptions) add(filter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.filters[filter] = struct{}{}
-}
-
-func (s *subscriptions) remove(filter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.filters, filter)
-}
-
-func (s *subscriptions) has(filter string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.filters[filter]
-	return ok
 }

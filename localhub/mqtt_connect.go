@@ -64,7 +64,7 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 	key := twinKey{user.DeviceID, user.ModuleID}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	device, expiry, err := s.hub.authorizeDevice(ctx, key, string(pk.Connect.Password))
+	expiry, err := s.hub.authorizeDevice(ctx, key, string(pk.Connect.Password))
 	if err != nil {
 		return unlessRefusal(err)
 	}
@@ -73,14 +73,19 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 		return err
 	}
 	session := newSession(s, c, cl, user)
-	session.will = will
-	session.subs, session.resumed = s.subscriptionsOf(key, device.GenerationID, pk.Connect.Clean)
+	session.will, session.clean = will, pk.Connect.Clean
+	if err := session.resume(ctx); err != nil {
+		return unlessRefusal(err)
+	}
 	// Without a deadline: a connection the registry takes in must be known here.
 	if err := s.hub.registry.connect(context.Background(), key, user.ModelID, session); err != nil {
 		return unlessRefusal(err)
 	}
 	c.session = session
 	session.expireAt(expiry)
+	if err := session.discard(); err != nil {
+		return unlessRefusal(err)
+	}
 	settle(pk, key, s.nextNumber())
 	return nil
 }

@@ -71,11 +71,6 @@ func (h *mqttHook) OnPublished(cl *mqtt.Client, pk packets.Packet) {
 	cl.Net.Conn.(*deviceConn).session.published(pk)
 }
 
-// maxSubscriptions is how many filters one SUBSCRIBE may hold. It is the
-// service's limit for a connection, and a device has no more filters to
-// subscribe to.
-const maxSubscriptions = 5
-
 // check takes a packet in or says why it ends the connection.
 func (s *deviceSession) check(pk packets.Packet) error {
 	switch pk.FixedHeader.Type {
@@ -84,27 +79,12 @@ func (s *deviceSession) check(pk packets.Packet) error {
 	case packets.Subscribe:
 		return s.checkSubscribe(pk)
 	case packets.Unsubscribe:
-		for _, f := range pk.Filters {
-			s.subs.remove(f.Filter)
-		}
+		return s.unsubscribe(pk)
 	case packets.Disconnect:
 		s.will = nil
 	case packets.Pingreq, packets.Puback:
 	default:
 		return fmt.Errorf("sent a %s packet", packets.PacketNames[pk.FixedHeader.Type])
-	}
-	return nil
-}
-
-func (s *deviceSession) checkSubscribe(pk packets.Packet) error {
-	if len(pk.Filters) > maxSubscriptions {
-		return fmt.Errorf("subscribed to more than %d filters", maxSubscriptions)
-	}
-	for _, f := range pk.Filters {
-		if !slices.Contains(s.allowed, f.Filter) {
-			return fmt.Errorf("subscribed to %q", f.Filter)
-		}
-		s.subs.add(f.Filter)
 	}
 	return nil
 }

@@ -33,6 +33,11 @@ func TestConnectRefusals(t *testing.T) {
 		{"as it should be", 0, func(*connect) {}},
 		{"secondary key", 0, func(c *connect) { c.password = w.devicePassword("d1", own.Secondary, hour) }},
 		{"another host in the user name", 0, func(c *connect) { c.user = "localhost:8443/d1/?api-version=2021-04-12" }},
+		{"a hub of another name behind a gateway", 0, func(c *connect) {
+			c.user = "x/d1/?api-version=2021-04-12"
+			c.password = signed(t, "x/devices/d1", own.Primary, hour)
+		}},
+		{"another device on a hub of another name", 5, func(c *connect) { c.password = signed(t, "x/devices/d2", own.Primary, hour) }},
 		{"api-version without question mark", 0, func(c *connect) { c.user = "localhost/d1/api-version=2016-11-14" }},
 		{"policy device over the hub", 0, func(c *connect) { c.password = policy("device", "localhost") }},
 		{"policy iothubowner over the device", 0, func(c *connect) { c.password = policy("iothubowner", "localhost/devices/d1") }},
@@ -191,6 +196,7 @@ func TestWill(t *testing.T) {
 	polite, _ := w.online(c)
 	polite.send([]byte{0xe0, 0x00})
 	polite.ended()
+	w.eventually("the end of the polite one", func() bool { return w.hub.registry.connected() == 0 })
 	rude, _ := w.online(c)
 	rude.conn.Close()
 	var told []iothub.Change
@@ -224,4 +230,13 @@ func TestKeepAlive(t *testing.T) {
 			t.Errorf("keep-alive %d becomes %d", k.sent, pk.Connect.Keepalive)
 		}
 	}
+}
+
+func signed(t *testing.T, resource, key string, expiry time.Time) string {
+	t.Helper()
+	token, err := iothub.Sign(resource, key, "", expiry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }

@@ -243,3 +243,41 @@ func TestKeptSubscriptions(t *testing.T) {
 		t.Error("CleanSession did not discard the session")
 	}
 }
+
+// TestKeptSubscriptionsOutliveTheHub is the same across a restart: Python's SDK
+// then finds its session present and does not subscribe again.
+func TestKeptSubscriptionsOutliveTheHub(t *testing.T) {
+	data := t.TempDir()
+	start := func(t *testing.T) *wire { return startWireIn(t, data, time.Now, func(*Hub) {}) }
+	var c connect
+	t.Run("subscribes", func(t *testing.T) {
+		w := start(t)
+		w.device("d1")
+		c = w.deviceConnect("d1")
+		d, _ := w.online(c)
+		d.send(subscribe(1, 1, iothub.FilterDesired, iothub.FilterMethods))
+		d.next(packets.Suback)
+		d.send(frame(0xa2, append([]byte{0, 6}, field(iothub.FilterMethods)...)))
+		d.next(packets.Unsuback)
+	})
+	t.Run("is told after a restart", func(t *testing.T) {
+		w := start(t)
+		d, present := w.online(c)
+		if !present {
+			t.Error("CONNACK does not tell of the kept session")
+		}
+		w.desired("d1", iothub.Document{"a": true})
+		d.sameJSON(d.message(iothub.DesiredTopic(2)), `{"$version":2,"a":true}`)
+		if got, _, err := w.hub.registry.subscriptionsOf(t.Context(), dev("d1")); err != nil || !slices.Equal(got, []string{iothub.FilterDesired}) {
+			t.Errorf("kept %q, %v", got, err)
+		}
+	})
+	t.Run("does not pass on to another device of that name", func(t *testing.T) {
+		w := start(t)
+		w.mustCall(http.MethodDelete, "/devices/d1", "", "If-Match", "*")
+		w.device("d1")
+		if _, present := w.online(w.deviceConnect("d1")); present {
+			t.Error("an identity made anew has a session")
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package localhub
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
@@ -30,7 +29,9 @@ type deviceSession struct {
 	apiVersion string
 	allowed    []string // filters it may subscribe to
 	subs       *subscriptions
-	resumed    bool
+	clean      bool // CleanSession: subscriptions end with the connection
+	stored     bool // subscriptions were kept when it connected
+	resumed    bool // and are in force
 	expiry     *time.Timer
 
 	// Of the reading goroutine alone.
@@ -54,13 +55,10 @@ type outgoing struct {
 }
 
 func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserName) *deviceSession {
-	allowed := []string{
-		iothub.FilterTwinResponses, iothub.FilterDesired, iothub.FilterMethods,
-		iothub.FilterMessages(user.DeviceID, user.ModuleID),
-	}
+	key := twinKey{user.DeviceID, user.ModuleID}
 	return &deviceSession{
-		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowed,
-		key: twinKey{user.DeviceID, user.ModuleID},
+		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowedFilters(key),
+		subs: &subscriptions{}, key: key,
 	}
 }
 
@@ -168,7 +166,7 @@ func (s *deviceSession) answerError(rid string, err error) {
 	if text == "" {
 		text = http.StatusText(e.Status)
 	}
-	body, err := json.Marshal(iothub.DeviceErrorBody{
+	body, err := iothub.EncodeJSON(iothub.DeviceErrorBody{
 		ErrorCode: e.Number, Message: text, TrackingID: tracking,
 		TimestampUTC: iothub.Time{Time: s.server.hub.now()},
 	})

@@ -18,6 +18,8 @@ type batch struct {
 	pending map[twinKey]*pending
 	deleted []int64
 	effects []func()
+
+	subscriptions []store.Subscriptions
 }
 
 // pending is a record that the batch changes.
@@ -80,7 +82,7 @@ func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
 
 // commit writes and then lets readers see what was written.
 func (b *batch) commit() error {
-	w := store.Batch{Delete: b.deleted}
+	w := store.Batch{Delete: b.deleted, Subscriptions: b.subscriptions}
 	for _, key := range b.order {
 		switch p := b.pending[key]; {
 		case p.record == nil:

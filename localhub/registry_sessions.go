@@ -2,6 +2,7 @@ package localhub
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -66,6 +67,25 @@ func (r *registry) connect(ctx context.Context, key twinKey, modelID string, s s
 			b.putTwin(&next)
 		}
 		b.after(func() { r.attach(key, s) })
+		return nil
+	})
+}
+
+// subscriptionsOf returns what a device has subscribed to on connections that
+// are kept; kept is false when nothing is.
+func (r *registry) subscriptionsOf(ctx context.Context, key twinKey) (filters []string, kept bool, err error) {
+	return r.store.SubscriptionsOf(ctx, key.DeviceID, key.ModuleID)
+}
+
+// keepSubscriptions stores what the connection s has subscribed to; nil forgets
+// it. A connection that another one has replaced has no say any more. A device
+// that connects and never subscribes has nothing kept, which is a choice.
+func (r *registry) keepSubscriptions(key twinKey, s session, filters []string) error {
+	return r.do(context.Background(), func(b *batch) error {
+		if r.seen(key).session == s {
+			b.subscriptions = append(b.subscriptions, store.Subscriptions{
+				DeviceID: key.DeviceID, ModuleID: key.ModuleID, Filters: filters})
+		}
 		return nil
 	})
 }
@@ -264,7 +284,7 @@ func (r *registry) readTwin(key twinKey, s session, rid string) {
 		apply: func(b *batch) error {
 			rec, err := b.record(key)
 			if err == nil {
-				body = encode(iothub.Document{"desired": rec.Desired.ForDevice(), "reported": rec.Reported.ForDevice()})
+				body = fmt.Appendf(nil, `{"desired":%s,"reported":%s}`, deviceJSON(rec.Desired), deviceJSON(rec.Reported))
 			}
 			return err
 		},

@@ -14,12 +14,12 @@ func TestDesiredPatchesReachTheConnection(t *testing.T) {
 	b.create("d", "other")
 	s, other := b.connectTo("d"), b.connectTo("other")
 	for _, step := range []struct{ body, told string }{
-		{`{"properties":{"desired":{"a":1,"b":{"c":null}}}}`, `desired 2 {"$version":2,"a":1,"b":{"c":null}}`},
-		{`{"properties":{"desired":{"a":1}}}`, `desired 3 {"$version":3,"a":1}`}, // equal values are sent again
-		{`{"properties":{"desired":{"a":null,"$version":1}}}`, `desired 4 {"$version":4,"a":null}`},
+		{`{"properties":{"desired":{"a":1,"b":{"c":null}}}}`, `desired 2 {"a":1,"b":{"c":null},"$version":2}`},
+		{`{"properties":{"desired":{"a":1}}}`, `desired 3 {"a":1,"$version":3}`}, // equal values are sent again
+		{`{"properties":{"desired":{"a":null,"$version":1}}}`, `desired 4 {"a":null,"$version":4}`},
 		{`{"properties":{"desired":{}}}`, `desired 5 {"$version":5}`},
-		{`{"tags":{"x":1},"properties":{"desired":{"n":1.0}}}`, `desired 6 {"$version":6,"n":1.0}`},
-		{`{"properties":{"desired":null}}`, `desired 7 {"$version":7,"b":null,"n":null}`},
+		{`{"tags":{"x":1},"properties":{"desired":{"n":1.0}}}`, `desired 6 {"n":1.0,"$version":6}`},
+		{`{"properties":{"desired":null}}`, `desired 7 {"b":null,"n":null,"$version":7}`},
 	} {
 		b.patch("d", step.body)
 		if got := s.next(t); got != step.told {
@@ -49,7 +49,7 @@ func TestReadingTheTwin(t *testing.T) {
 	b.patchReported(dev("d"), s, "3", []byte(`{"a":null}`), nil)
 	b.readTwin(dev("d"), s, "4")
 	for _, want := range []string{
-		"reported 1 2", `twin 2 {"desired":{"$version":1},"reported":{"$version":2,"a":{"b":1}}}`,
+		"reported 1 2", `twin 2 {"desired":{"$version":1},"reported":{"a":{"b":1},"$version":2}}`,
 		"reported 3 3", `twin 4 {"desired":{"$version":1},"reported":{"$version":3}}`,
 	} {
 		if got := s.next(t); got != want {

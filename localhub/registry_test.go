@@ -331,7 +331,7 @@ func TestReplaceTwin(t *testing.T) {
 	if len(twin.Tags) != 0 || toJSON(t, twin.Properties.Reported) != toJSON(t, before.Properties.Reported) {
 		t.Errorf("tags %v, reported %v", twin.Tags, twin.Properties.Reported)
 	}
-	if got := s.next(t); got != `desired 3 {"$version":3,"a":1,"b":null,"c":100,"n":{"x":null,"y":3}}` {
+	if got := s.next(t); got != `desired 3 {"a":1,"b":null,"c":100,"n":{"x":null,"y":3},"$version":3}` {
 		t.Errorf("the device was told %s", got)
 	}
 	if _, stamped := twin.Properties.Desired.Metadata.Children["b"]; stamped {

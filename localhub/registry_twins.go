@@ -2,7 +2,6 @@ package localhub
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -162,12 +161,12 @@ func (r *registry) announceTwin(b *batch, by actor, operation string, w *twinEdi
 	r.changes.Publish(c)
 	if s := r.seen(keyOf(w.old)).session; s != nil {
 		told := iothub.Section{Value: w.desiredSent, Version: w.next.Desired.Version}
-		s.sendDesired(told.Version, encode(told.ForDevice()))
+		s.sendDesired(told.Version, deviceJSON(told))
 	}
 }
 
-func encode(d iothub.Document) []byte {
-	b, err := json.Marshal(d)
+func deviceJSON(s iothub.Section) []byte {
+	b, err := s.DeviceJSON()
 	if err != nil {
 		// A Document holds nothing that JSON cannot; if it does, it is our mistake.
 		panic(err)

@@ -2,7 +2,6 @@ package localhub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -18,7 +17,7 @@ const contentJSON = "application/json; charset=utf-8"
 const headerErrorCode = "iothub-errorcode"
 
 func answer(c echo.Context, status int, v any) error {
-	b, err := json.Marshal(v)
+	b, err := iothub.EncodeJSON(v)
 	if err != nil {
 		return err
 	}
@@ -118,7 +117,7 @@ func placeOf(err error) *position {
 
 // withPosition adds the member to an envelope, which is a JSON object.
 func withPosition(envelope []byte, p *position) []byte {
-	b, err := json.Marshal(p)
+	b, err := iothub.EncodeJSON(p)
 	if err != nil {
 		return envelope
 	}

@@ -2,7 +2,6 @@ package localhub
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -105,7 +104,7 @@ func (w *eventWriter) reset(at iothub.Cursor) {
 }
 
 func (w *eventWriter) change(item feed.Item[iothub.Change]) {
-	data, err := json.Marshal(item.Value)
+	data, err := iothub.EncodeJSON(item.Value)
 	if err != nil {
 		return // a Change always marshals; a broken frame would stop the reader for good
 	}

@@ -33,7 +33,13 @@ func startWireAt(t *testing.T, now func() time.Time) *wire {
 // startWireWith lets a test change the hub before it starts.
 func startWireWith(t *testing.T, now func() time.Time, change func(*Hub)) *wire {
 	t.Helper()
-	h, err := New(Options{Data: t.TempDir(), HTTPS: "127.0.0.1:0", MQTT: "127.0.0.1:0", Now: now})
+	return startWireIn(t, t.TempDir(), now, change)
+}
+
+// startWireIn starts a hub on a data folder that may have been used before.
+func startWireIn(t *testing.T, data string, now func() time.Time, change func(*Hub)) *wire {
+	t.Helper()
+	h, err := New(Options{Data: data, HTTPS: "127.0.0.1:0", MQTT: "127.0.0.1:0", Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -469,3 +469,40 @@ func TestInternalErrorsStayInside(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsEscaped follows characters that JSON need not escape through
+// every way out.
+func TestNothingIsEscaped(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	_, next := w.changes("", w.token("service"))
+	if e, err := next(); err != nil || e.kind != "reset" {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	d := w.listening("d1")
+	const text = `"a<b>":"<&>"`
+	r := w.mustCall(http.MethodPatch, "/twins/d1", `{"tags":{`+text+`},"properties":{"desired":{`+text+`}}}`)
+	if strings.Count(r.Body, text) != 2 || !strings.Contains(r.Body, `{`+text+`,"$metadata":{`) {
+		t.Errorf("PATCH answered %s", r.Body)
+	}
+	if got := d.message(iothub.DesiredTopic(2)); got != `{`+text+`,"$version":2}` {
+		t.Errorf("the device was told %s", got)
+	}
+	d.send(publish(0, 0, iothub.TwinGetTopic("1"), nil))
+	if got := d.message(iothub.TwinResponseTopic(200, "1", 0)); got != `{"desired":{`+text+`,"$version":2},"reported":{"$version":1}}` {
+		t.Errorf("the device read %s", got)
+	}
+	for found := 0; found < 2; { // tags and desired
+		e, err := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(e.data, `"patch":{`+text+`}`) {
+			found++
+		}
+	}
+	r = w.call(http.MethodPost, "/devices/query", `{"query":"SELECT * FROM devices WHERE <"}`)
+	if r.Status != 400 || !strings.Contains(r.Body, "<") || strings.Contains(r.Body, `\u003c`) {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}

@@ -189,12 +189,12 @@ func TestSectionPatchStampsWhatItWrites(t *testing.T) {
 	}
 	s = s.Patch(doc(t, `{"fan":{"speed":3,"mode":"eco"}}`), t0.Add(time.Second), true)
 	s = s.Patch(doc(t, `{"fan":{"speed":4},"gone":null}`), t0.Add(2*time.Second), true)
-	want := `{"$metadata":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3,"fan":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3,"mode":{"$lastUpdated":"2026-11-22T10:00:01.0000000Z","$lastUpdatedVersion":2},"speed":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3}}},"$version":3,"fan":{"mode":"eco","speed":4}}`
+	want := `{"fan":{"mode":"eco","speed":4},"$metadata":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3,"fan":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3,"mode":{"$lastUpdated":"2026-11-22T10:00:01.0000000Z","$lastUpdatedVersion":2},"speed":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3}}},"$version":3}`
 	if got := text(t, s); got != want {
 		t.Errorf("section = %s\nwant      %s", got, want)
 	}
 	s = s.Patch(doc(t, `{"fan":{"mode":null}}`), t0.Add(3*time.Second), false)
-	want = `{"$metadata":{"$lastUpdated":"2026-11-22T10:00:03.0000000Z","fan":{"$lastUpdated":"2026-11-22T10:00:03.0000000Z","speed":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3}}},"$version":4,"fan":{"speed":4}}`
+	want = `{"fan":{"speed":4},"$metadata":{"$lastUpdated":"2026-11-22T10:00:03.0000000Z","fan":{"$lastUpdated":"2026-11-22T10:00:03.0000000Z","speed":{"$lastUpdated":"2026-11-22T10:00:02.0000000Z","$lastUpdatedVersion":3}}},"$version":4}`
 	if got := text(t, s); got != want {
 		t.Errorf("section = %s\nwant      %s", got, want)
 	}
@@ -293,5 +293,34 @@ func BenchmarkMerge(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		iothub.Merge(base, patch)
+	}
+}
+
+// TestSectionsPrintAsTheServicePrints holds the order of members and what stays
+// unescaped.
+func TestSectionsPrintAsTheServicePrints(t *testing.T) {
+	t0 := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s := iothub.NewSection(t0).Patch(doc(t, `{"a<b>&c":"<&>","z":1.0}`), t0, false)
+	const metadata = `{"$lastUpdated":"2026-11-22T10:00:00.0000000Z","a<b>&c":{"$lastUpdated":"2026-11-22T10:00:00.0000000Z"},"z":{"$lastUpdated":"2026-11-22T10:00:00.0000000Z"}}`
+	for _, c := range []struct {
+		of   any
+		want string
+	}{
+		{s, `{"a<b>&c":"<&>","z":1.0,"$metadata":` + metadata + `,"$version":2}`},
+		{iothub.Section{Version: 1}, `{"$metadata":{"$lastUpdated":"0001-01-01T00:00:00Z"},"$version":1}`},
+		{iothub.TwinPatch{Tags: doc(t, `{"x":"<"}`)}, `{"tags":{"x":"<"}}`},
+	} {
+		got, err := iothub.EncodeJSON(c.of)
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s, %v\nwant %s", got, err, c.want)
+		}
+	}
+	for want, s := range map[string]iothub.Section{
+		`{"a<b>&c":"<&>","z":1.0,"$version":2}`: s,
+		`{"$version":1}`:                        {Version: 1},
+	} {
+		if got, err := s.DeviceJSON(); err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
 	}
 }

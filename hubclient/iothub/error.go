@@ -123,7 +123,7 @@ func (e *Error) ServiceBody(tracking string) []byte {
 	if text == "" {
 		text = http.StatusText(e.Status)
 	}
-	b, _ := json.Marshal(envelope{
+	b, _ := EncodeJSON(envelope{
 		Message:          "ErrorCode:" + e.Code + ";" + text,
 		ExceptionMessage: "Tracking ID:" + tracking,
 	})

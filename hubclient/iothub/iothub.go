@@ -9,7 +9,9 @@
 package iothub
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -74,6 +76,17 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		*t = Time{}
 	}
 	return nil
+}
+
+// EncodeJSON writes JSON as IoT Hub prints it: <, > and & stay as they are.
+func EncodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 type actionKey struct{}

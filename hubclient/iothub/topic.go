@@ -33,6 +33,11 @@ func FilterMessages(deviceID, moduleID string) string {
 	return "devices/" + deviceID + "/messages/devicebound/#"
 }
 
+// FilterInputs is the narrower filter of a module for messages to its inputs.
+func FilterInputs(deviceID, moduleID string) string {
+	return "devices/" + deviceID + "/modules/" + moduleID + "/inputs/#"
+}
+
 // TwinGetTopic asks for the twin. rid comes back with the answer.
 func TwinGetTopic(rid string) string { return twinGetPrefix + "?$rid=" + rid }
 

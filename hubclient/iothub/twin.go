@@ -131,7 +131,7 @@ func (m *Metadata) MarshalJSON() ([]byte, error) {
 	if m.LastUpdatedVersion > 0 {
 		out["$lastUpdatedVersion"] = m.LastUpdatedVersion
 	}
-	return json.Marshal(out)
+	return EncodeJSON(out)
 }
 
 // UnmarshalJSON is the reverse of MarshalJSON.
@@ -193,15 +193,34 @@ func NewSection(at time.Time) Section {
 	return Section{Value: Document{}, Metadata: Metadata{LastUpdated: Time{at}}, Version: 1}
 }
 
-// MarshalJSON writes the values with $metadata and $version beside them.
+// MarshalJSON writes the values, then $metadata and $version, as the service
+// prints them.
 func (s Section) MarshalJSON() ([]byte, error) {
-	out := make(map[string]any, len(s.Value)+2)
-	for k, v := range s.Value {
-		out[k] = v
+	metadata, err := s.Metadata.MarshalJSON()
+	if err != nil {
+		return nil, err
 	}
-	out["$metadata"] = &s.Metadata
-	out["$version"] = s.Version
-	return json.Marshal(out)
+	return s.withVersion(append([]byte(`"$metadata":`), metadata...))
+}
+
+// DeviceJSON is the section as a device reads it: the values, then $version, no
+// $metadata.
+func (s Section) DeviceJSON() ([]byte, error) { return s.withVersion(nil) }
+
+// withVersion writes the values, a member if given, and $version last.
+func (s Section) withVersion(member []byte) ([]byte, error) {
+	out, err := EncodeJSON(orEmpty(s.Value))
+	if err != nil {
+		return nil, err
+	}
+	out = out[:len(out)-1]
+	if len(out) > 1 {
+		out = append(out, ',')
+	}
+	if member != nil {
+		out = append(append(out, member...), ',')
+	}
+	return fmt.Appendf(out, `"$version":%d}`, s.Version), nil
 }
 
 // UnmarshalJSON is the reverse of MarshalJSON. Both $ members may be absent.
@@ -223,15 +242,12 @@ func (s *Section) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ForDevice is the section as a device reads it: values and $version, no
-// $metadata.
-func (s Section) ForDevice() Document {
-	out := make(Document, len(s.Value)+1)
-	for k, v := range s.Value {
-		out[k] = v
+// orEmpty makes nil print as an object.
+func orEmpty(d Document) Document {
+	if d == nil {
+		return Document{}
 	}
-	out["$version"] = json.Number(fmt.Sprint(s.Version))
-	return out
+	return d
 }
 
 // Patch merges a patch into the section, stamps what it wrote and every object
@@ -340,7 +356,7 @@ func (p TwinPatch) MarshalJSON() ([]byte, error) {
 	} else if p.ClearDesired {
 		out["properties"] = map[string]any{"desired": nil}
 	}
-	return json.Marshal(out)
+	return EncodeJSON(out)
 }
 
 // ParseTwinPatch reads the body of a twin PATCH or PUT. SDKs send whole twins

@@ -10,40 +10,44 @@ import (
 //go:embed schema.sql
 var schema string
 
+//go:embed schema_2.sql
+var schema2 string
+
 // migrations lead from each version of the file to the next; PRAGMA
 // user_version counts those a file has had. Published ones never change.
-var migrations = []string{schema}
+var migrations = []string{schema, schema2}
 
 // applicationID marks the file as ours, "Twin" in ASCII.
 const applicationID = 0x5477696e
 
 // inspect refuses a file that is not ours or too new, through a connection that
-// cannot write: opening for writing may already change the file.
-func (s *Store) inspect(ctx context.Context) error {
+// cannot write: opening for writing may already change the file. It returns the
+// file's version.
+func (s *Store) inspect(ctx context.Context) (version int, err error) {
 	info, err := os.Stat(s.path)
 	if err != nil {
-		return FileError(s.path, err)
+		return 0, FileError(s.path, err)
 	}
 	if info.Size() == 0 {
-		return nil
+		return 0, nil
 	}
 	db, err := openPool(s.path, "mode=ro", nil, 1)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer db.Close()
-	var version, id, tables int
+	var id, tables int
 	err = db.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version),
 		(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)`).Scan(&version, &id, &tables)
 	switch {
 	case err != nil:
-		return s.fail("inspect", err)
+		return 0, s.fail("inspect", err)
 	case id != applicationID && tables > 0:
-		return &DataError{Kind: Foreign, Path: s.path}
+		return 0, &DataError{Kind: Foreign, Path: s.path}
 	case version > len(migrations):
-		return &DataError{Kind: Newer, Path: s.path, Err: fmt.Errorf("its version is %d, this program knows %d", version, len(migrations))}
+		return 0, &DataError{Kind: Newer, Path: s.path, Err: fmt.Errorf("its version is %d, this program knows %d", version, len(migrations))}
 	}
-	return nil
+	return version, nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {

@@ -13,7 +13,7 @@ var ErrNotFound = errors.New("no such identity")
 
 const (
 	identityColumns = `i.id, i.device_id, i.module_id, i.generation, i.etag, i.status, i.status_reason,
-		i.status_updated, i.authentication, i.iot_edge, i.device_scope, i.parent_scopes`
+		i.status_updated, i.authentication, i.iot_edge, i.device_scope, i.parent_scopes, i.managed_by`
 	twinColumns = `t.etag, t.model_id, t.tags, t.desired, t.desired_metadata, t.desired_version,
 		t.reported, t.reported_metadata, t.reported_version`
 	selectRow = `SELECT ` + identityColumns + `, ` + twinColumns + ` FROM identities i JOIN twins t USING (id) `
@@ -30,6 +30,21 @@ func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
 	return s.record(context.Background(), s.writer, deviceID, moduleID)
 }
 
+// ModulesForWrite reads all modules of a device as RecordForWrite would.
+func (s *Store) ModulesForWrite(deviceID string) ([]*Record, error) {
+	rows, err := s.rows(context.Background(), s.writer, selectRow+`WHERE i.device_id = ? AND i.module_id <> '' ORDER BY i.id`, deviceID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Record, len(rows))
+	for i, row := range rows {
+		if out[i], err = row.Record(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func (s *Store) record(ctx context.Context, q querier, deviceID, moduleID string) (*Record, error) {
 	rows, err := s.rows(ctx, q, selectRow+`WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID)
 	if err != nil {
@@ -43,7 +58,16 @@ func (s *Store) record(ctx context.Context, q querier, deviceID, moduleID string
 
 // Identities returns the first devices in the order in which they were made.
 func (s *Store) Identities(ctx context.Context, limit int) ([]*Row, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+identityColumns+` FROM identities i WHERE module_id = '' ORDER BY id LIMIT ?`, limit)
+	return s.identities(ctx, `WHERE module_id = '' ORDER BY id LIMIT ?`, limit)
+}
+
+// Modules returns the modules of a device in the order in which they were made.
+func (s *Store) Modules(ctx context.Context, deviceID string) ([]*Row, error) {
+	return s.identities(ctx, `WHERE device_id = ? AND module_id <> '' ORDER BY id`, deviceID)
+}
+
+func (s *Store) identities(ctx context.Context, where string, arg any) ([]*Row, error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+identityColumns+` FROM identities i `+where, arg)
 	if err != nil {
 		return nil, s.fail("list identities", err)
 	}
@@ -84,6 +108,17 @@ func (s *Store) ActivityOf(ctx context.Context, f func(Activity)) error {
 	return s.fail("read activity", rows.Err())
 }
 
+// SubscriptionsOf returns the filters kept for a device or module; kept is false
+// when there are none to keep, not even an empty list.
+func (s *Store) SubscriptionsOf(ctx context.Context, deviceID, moduleID string) (filters []string, kept bool, err error) {
+	err = s.readers.QueryRowContext(ctx, `SELECT s.filters FROM subscriptions s JOIN identities i USING (id)
+		WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID).Scan(jsonInto{&filters})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	return filters, err == nil, s.fail("read subscriptions", err)
+}
+
 // querier is *sql.DB, *sql.Conn or *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
@@ -108,7 +143,7 @@ func (s *Store) rows(ctx context.Context, q querier, text string, args ...any) (
 
 func identityFields(r *Row) []any {
 	return []any{&r.Key, &r.DeviceID, &r.ModuleID, &r.Generation, &r.IdentityETag, &r.Status, &r.StatusReason,
-		timeInto{&r.StatusUpdated}, jsonInto{&r.Authentication}, &r.IoTEdge, &r.DeviceScope, jsonInto{&r.ParentScopes}}
+		timeInto{&r.StatusUpdated}, jsonInto{&r.Authentication}, &r.IoTEdge, &r.DeviceScope, jsonInto{&r.ParentScopes}, &r.ManagedBy}
 }
 
 func twinFields(r *Row) []any {

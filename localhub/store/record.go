@@ -28,6 +28,7 @@ type Identity struct {
 	IoTEdge            bool
 	DeviceScope        string
 	ParentScopes       []string
+	ManagedBy          string // of modules
 }
 
 // Twin is what is wanted of a device or module and what it reports.

@@ -46,7 +46,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := s.makeFile(); err != nil {
 		return nil, err
 	}
-	if err := s.inspect(ctx); err != nil {
+	if _, err := s.inspect(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
@@ -57,7 +57,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // OpenReadOnly opens an existing file for reading, also while a hub works on
-// it. The error is a *DataError of kind Missing when there is none.
+// it; only a file of an older version is brought up to date first. The error is a
+// *DataError of kind Missing when there is none.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	s := &Store{path: path}
 	info, err := os.Stat(path)
@@ -67,11 +68,25 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	if info.Size() == 0 {
 		return nil, &DataError{Kind: Missing, Path: path}
 	}
-	if err := s.inspect(ctx); err != nil {
+	version, err := s.inspect(ctx)
+	if err == nil && version < len(migrations) {
+		err = s.migrateOnce(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.readers, err = openPool(path, "mode=ro", readerPragmas[1:], 1)
 	return s, err
+}
+
+// migrateOnce brings an older file up to date for a reader, whose questions it
+// could not answer otherwise.
+func (s *Store) migrateOnce(ctx context.Context) error {
+	w, err := Open(ctx, s.path)
+	if err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // makeFile makes an empty file that only its owner can read, before SQLite

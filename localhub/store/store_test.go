@@ -52,7 +52,7 @@ func awkward(t testing.TB, id string) *Record {
 	print := "0123456789abcdefABCDEF0123456789abcdef01"
 	r := &Record{Identity: Identity{
 		DeviceID: id, Generation: "638", IdentityETag: 801232426, Status: iothub.StatusEnabled, StatusReason: "in <stock> & 'ready'",
-		StatusUpdated: noon, IoTEdge: true, DeviceScope: "ms-azure-iot-edge://x-1", ParentScopes: []string{"a", "b"},
+		StatusUpdated: noon, IoTEdge: true, DeviceScope: "ms-azure-iot-edge://x-1", ParentScopes: []string{"a", "b"}, ManagedBy: "iotEdge",
 		Authentication: iothub.Authentication{Type: "selfSigned", X509Thumbprint: iothub.X509Thumbprint{Primary: &print}},
 	}}
 	r.TwinETag, r.ModelID = 7, "dtmi:com:example:Thermostat;1"

@@ -17,6 +17,15 @@ type Batch struct {
 	Identities []*Record // existing records whose identity changed
 	Twins      []*Record // existing records whose twin changed
 	Activity   []Activity
+	// Subscriptions replace what was kept for a device or module.
+	Subscriptions []Subscriptions
+}
+
+// Subscriptions are the topic filters kept for a device or module; nil keeps
+// none, which differs from an empty list.
+type Subscriptions struct {
+	DeviceID, ModuleID string
+	Filters            []string
 }
 
 // Activity is when a device was last heard of and when its connection state
@@ -28,7 +37,7 @@ type Activity struct {
 
 // Empty reports whether there is nothing to write.
 func (b *Batch) Empty() bool {
-	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity) == 0
+	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity)+len(b.Subscriptions) == 0
 }
 
 // Commit writes a batch in one transaction. When it returns nil, everything is
@@ -71,6 +80,11 @@ func (s *Store) write(b *Batch) error {
 			return fmt.Errorf("activity of %s: %w", a.DeviceID, err)
 		}
 	}
+	for _, kept := range b.Subscriptions {
+		if err := s.stmts.keep(kept); err != nil {
+			return fmt.Errorf("subscriptions of %s: %w", kept.DeviceID, err)
+		}
+	}
 	return nil
 }
 
@@ -86,7 +100,7 @@ func (s *Store) insert(r *Record) error {
 
 // statements are prepared once, on the connection that writes.
 type statements struct {
-	delete, insertIdentity, updateIdentity, insertTwin, updateTwin, activity *sql.Stmt
+	delete, insertIdentity, updateIdentity, insertTwin, updateTwin, activity, subscribe, forget *sql.Stmt
 }
 
 func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
@@ -99,7 +113,7 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.insertIdentity, `INSERT INTO identities (device_id, module_id, generation, etag, status, authentication)
 			VALUES (?, ?, '', 0, 'enabled', '{}') RETURNING id`},
 		{&st.updateIdentity, `UPDATE identities SET generation = ?2, etag = ?3, status = ?4, status_reason = ?5,
-			status_updated = ?6, authentication = ?7, iot_edge = ?8, device_scope = ?9, parent_scopes = ?10 WHERE id = ?1`},
+			status_updated = ?6, authentication = ?7, iot_edge = ?8, device_scope = ?9, parent_scopes = ?10, managed_by = ?11 WHERE id = ?1`},
 		{&st.insertTwin, `INSERT INTO twins (id, etag, model_id, tags, desired, desired_metadata, desired_version,
 			reported, reported_metadata, reported_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&st.updateTwin, `UPDATE twins SET etag = ?2, model_id = ?3, tags = ?4, desired = ?5, desired_metadata = ?6,
@@ -108,6 +122,9 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.activity, `INSERT INTO activity (id, last_activity, connection_updated)
 			SELECT id, ?3, ?4 FROM identities WHERE device_id = ?1 AND module_id = ?2
 			ON CONFLICT DO UPDATE SET last_activity = excluded.last_activity, connection_updated = excluded.connection_updated`},
+		{&st.subscribe, `INSERT INTO subscriptions (id, filters) SELECT id, ?3 FROM identities WHERE device_id = ?1 AND module_id = ?2
+			ON CONFLICT DO UPDATE SET filters = excluded.filters`},
+		{&st.forget, `DELETE FROM subscriptions WHERE id = (SELECT id FROM identities WHERE device_id = ?1 AND module_id = ?2)`},
 	} {
 		stmt, err := c.PrepareContext(ctx, p.text)
 		if err != nil {
@@ -120,7 +137,7 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 
 func (st *statements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity} {
+	for _, stmt := range []*sql.Stmt{st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity, st.subscribe, st.forget} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
@@ -138,7 +155,21 @@ func (st *statements) execIdentity(stmt *sql.Stmt, r *Record) error {
 		return err
 	}
 	return one(stmt.Exec(r.Key, r.Generation, int64(r.IdentityETag), r.Status, r.StatusReason, formatTime(r.StatusUpdated),
-		string(authentication), r.IoTEdge, r.DeviceScope, string(scopes)))
+		string(authentication), r.IoTEdge, r.DeviceScope, string(scopes), r.ManagedBy))
+}
+
+// keep replaces what is kept for an identity. One that was deleted meanwhile is
+// no error.
+func (st *statements) keep(s Subscriptions) error {
+	if s.Filters == nil {
+		_, err := st.forget.Exec(s.DeviceID, s.ModuleID)
+		return err
+	}
+	filters, err := json.Marshal(s.Filters)
+	if err == nil {
+		_, err = st.subscribe.Exec(s.DeviceID, s.ModuleID, string(filters))
+	}
+	return err
 }
 
 func (st *statements) execTwin(stmt *sql.Stmt, r *Record) error {
