@@ -62,7 +62,7 @@ type registry struct {
 
 	mu       sync.Mutex
 	presence map[twinKey]*presence
-	online   int // entries with a session
+	online   int // devices with a session
 }
 
 const (

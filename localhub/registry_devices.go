@@ -1,10 +1,9 @@
 package localhub
 
 import (
+	"cmp"
 	"context"
-	"math/rand/v2"
 	"regexp"
-	"strconv"
 	"unicode/utf8"
 
 	"twinboard/hubclient/iothub"
@@ -24,36 +23,15 @@ func (r *registry) createDevice(ctx context.Context, by actor, d iothub.Device) 
 	if err != nil {
 		return iothub.Device{}, err
 	}
-	key := twinKey{DeviceID: d.DeviceID}
-	rec := &store.Record{Identity: wanted}
-	err = r.do(ctx, func(b *batch) error {
-		switch _, err := b.record(key); {
-		case err == nil:
-			return iothub.ErrDeviceAlreadyExists.With("a device %s is already registered", d.DeviceID)
-		case !isNotFound(err):
-			return err
-		}
-		rec.Generation = newGeneration(b)
-		// Random, so that a device made anew has another etag than the one
-		// before it.
-		rec.IdentityETag = 100_000_000 + rand.Uint64N(900_000_000)
-		rec.Twin = store.Twin{TwinETag: 1, Tags: iothub.Document{},
-			Desired: iothub.NewSection(b.at), Reported: iothub.NewSection(b.at)}
-		b.create(rec)
-		b.after(func() { r.announceIdentity(b, by, iothub.OperationCreate, rec) })
-		return nil
+	var rec *store.Record
+	err = r.do(ctx, func(b *batch) (err error) {
+		rec, err = b.createIdentity(by, wanted)
+		return err
 	})
 	if err != nil {
 		return iothub.Device{}, err
 	}
 	return r.showDevice(rec), nil
-}
-
-// newGeneration tells apart devices that had the same id one after the other:
-// the time in ticks of 100 ns since the year 1, as the service's look.
-func newGeneration(b *batch) string {
-	const unixEpoch = 621_355_968_000_000_000
-	return strconv.FormatInt(b.at.UnixNano()/100+unixEpoch, 10)
 }
 
 // updateDevice replaces an identity whole: what d leaves out goes back to its
@@ -64,60 +42,21 @@ func (r *registry) updateDevice(ctx context.Context, by actor, d iothub.Device, 
 	if err != nil {
 		return iothub.Device{}, err
 	}
-	var next store.Record
-	err = r.do(ctx, func(b *batch) error {
-		old, err := b.record(twinKey{DeviceID: d.DeviceID})
-		if err != nil {
-			return err
-		}
-		if err := checkETag(ifMatch, iothub.DeviceETag(old.IdentityETag)); err != nil {
-			return err
-		}
-		next = *old
-		next.Identity = wanted
-		next.Generation, next.IdentityETag, next.StatusUpdated = old.Generation, old.IdentityETag+1, old.StatusUpdated
-		if next.Status != old.Status {
-			next.StatusUpdated = b.at
-		}
-		b.putIdentity(&next)
-		b.after(func() { r.identityChanged(b, by, &next) })
-		return nil
+	var rec *store.Record
+	err = r.do(ctx, func(b *batch) (err error) {
+		rec, err = b.updateIdentity(by, wanted, ifMatch)
+		return err
 	})
 	if err != nil {
 		return iothub.Device{}, err
 	}
-	return r.showDevice(&next), nil
+	return r.showDevice(rec), nil
 }
 
-func (r *registry) identityChanged(b *batch, by actor, rec *store.Record) {
-	r.announceIdentity(b, by, iothub.OperationUpdate, rec)
-	if rec.Status == iothub.StatusDisabled {
-		r.drop(keyOf(rec), "the device was disabled")
-	}
-}
-
-// deleteDevice removes a device with its twin. Without ifMatch it refuses, as
-// the service does.
+// deleteDevice removes a device with its twin and its modules. Without ifMatch
+// it refuses, as the service does.
 func (r *registry) deleteDevice(ctx context.Context, by actor, id string, ifMatch iothub.ETag) error {
-	key := twinKey{DeviceID: id}
-	return r.do(ctx, func(b *batch) error {
-		old, err := b.record(key)
-		if err != nil {
-			return err
-		}
-		if ifMatch == "" {
-			return iothub.ErrPreconditionFailed.With("deleting needs If-Match: the etag of the identity, or *")
-		}
-		if err := checkETag(ifMatch, iothub.DeviceETag(old.IdentityETag)); err != nil {
-			return err
-		}
-		b.delete(old)
-		b.after(func() {
-			r.forget(key, "the device was deleted")
-			r.announceIdentity(b, by, iothub.OperationDelete, old)
-		})
-		return nil
-	})
+	return r.do(ctx, func(b *batch) error { return b.deleteIdentity(by, twinKey{DeviceID: id}, ifMatch) })
 }
 
 // device returns an identity, its keys included.
@@ -175,10 +114,7 @@ func identityOf(d iothub.Device) (store.Identity, error) {
 	if err := iothub.CheckDeviceID(d.DeviceID); err != nil {
 		return store.Identity{}, iothub.ErrArgumentInvalid.With("%v", err)
 	}
-	status := d.Status
-	if status == "" {
-		status = iothub.StatusEnabled
-	}
+	status := cmp.Or(d.Status, iothub.StatusEnabled)
 	if status != iothub.StatusEnabled && status != iothub.StatusDisabled {
 		return store.Identity{}, iothub.ErrArgumentInvalid.With("status is %q; it must be enabled or disabled", d.Status)
 	}

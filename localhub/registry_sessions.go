@@ -41,7 +41,7 @@ func (r *registry) seen(key twinKey) presence {
 	return presence{}
 }
 
-// connected counts the devices and modules with a connection.
+// connected counts the devices with a connection; modules do not count.
 func (r *registry) connected() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,11 @@ func (r *registry) connect(ctx context.Context, key twinKey, modelID string, s s
 		if err != nil {
 			return err
 		}
-		if rec.Status == iothub.StatusDisabled {
+		device, err := b.record(twinKey{DeviceID: key.DeviceID})
+		if err != nil {
+			return err
+		}
+		if device.Status == iothub.StatusDisabled {
 			return iothub.ErrDeviceDisabled.With("the device %s is disabled", key.DeviceID)
 		}
 		if modelID != "" && modelID != rec.ModelID {
@@ -102,7 +106,7 @@ func (r *registry) attach(key twinKey, s session) {
 	now := r.now()
 	p.lastActivity, p.dirty = now, true
 	if older == nil {
-		r.online++
+		r.online += counts(key)
 		r.announceConnection(key, p, now)
 	}
 	r.mu.Unlock()
@@ -125,8 +129,15 @@ func (r *registry) disconnect(key twinKey, s session) {
 func (r *registry) detach(key twinKey, p *presence) {
 	p.session = nil
 	p.dirty = true
-	r.online--
+	r.online -= counts(key)
 	r.announceConnection(key, p, r.now())
+}
+
+func counts(key twinKey) int {
+	if key.ModuleID != "" {
+		return 0
+	}
+	return 1
 }
 
 // announceConnection is called with r.mu held, so that the feed has the

@@ -60,11 +60,18 @@ func (s *restServer) routes() []route {
 		{http.MethodGet, "/devices/:id", registryRead, s.deviceGet},
 		{http.MethodPut, "/devices/:id", registryWrite, s.devicePut},
 		{http.MethodDelete, "/devices/:id", registryWrite, s.deviceDelete},
+		{http.MethodGet, "/devices/:id/modules", registryRead, s.moduleList},
+		{http.MethodGet, "/devices/:id/modules/:mid", registryRead, s.moduleGet},
+		{http.MethodPut, "/devices/:id/modules/:mid", registryWrite, s.modulePut},
+		{http.MethodDelete, "/devices/:id/modules/:mid", registryWrite, s.moduleDelete},
 		{http.MethodGet, "/statistics/devices", registryRead, s.statisticsDevices},
 		{http.MethodGet, "/statistics/service", registryRead, s.statisticsService},
 		{http.MethodGet, "/twins/:id", serviceConnect, s.twinGet},
 		{http.MethodPatch, "/twins/:id", serviceConnect, s.twinPatch},
 		{http.MethodPut, "/twins/:id", serviceConnect, s.twinPut},
+		{http.MethodGet, "/twins/:id/modules/:mid", serviceConnect, s.twinGet},
+		{http.MethodPatch, "/twins/:id/modules/:mid", serviceConnect, s.twinPatch},
+		{http.MethodPut, "/twins/:id/modules/:mid", serviceConnect, s.twinPut},
 		{http.MethodPost, "/devices/query", serviceConnect, s.queryRun},
 		{http.MethodGet, "/changes", serviceConnect, s.changesStream}, // ours
 	}
@@ -80,8 +87,9 @@ func newRESTServer(h *Hub) (*restServer, error) {
 		e.Add(r.method, r.path, s.guard(r))
 	}
 	// Without these, the id would be all the rest of the path.
-	e.RouteNotFound("/devices/:id/*", echo.NotFoundHandler)
-	e.RouteNotFound("/twins/:id/*", echo.NotFoundHandler)
+	for _, under := range []string{"/devices/:id/*", "/twins/:id/*", "/devices/:id/modules/:mid/*", "/twins/:id/modules/:mid/*"} {
+		e.RouteNotFound(under, echo.NotFoundHandler)
+	}
 	// Devices prove who they are in CONNECT, as on the other port.
 	e.GET("/$iothub/websocket", s.deviceWebSocket)
 	s.http = &http.Server{
@@ -170,9 +178,15 @@ func normalized(next http.Handler) http.Handler {
 	})
 }
 
-// pathID is an id in the path, decoded once; routing has split it off before.
-func pathID(c echo.Context) string {
-	raw := c.Param("id")
+// pathID is the device's id in the path.
+func pathID(c echo.Context) string { return pathParam(c, "id") }
+
+// pathKey names the device or, where the path goes on, the module.
+func pathKey(c echo.Context) twinKey { return twinKey{pathID(c), pathParam(c, "mid")} }
+
+// pathParam is an id in the path, decoded once; routing has split it off before.
+func pathParam(c echo.Context, name string) string {
+	raw := c.Param(name)
 	if id, err := url.PathUnescape(raw); err == nil {
 		return id
 	}

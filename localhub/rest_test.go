@@ -28,17 +28,24 @@ func TestRights(t *testing.T) {
 		services = "iothubowner service serviceAndRegistryRead"
 	)
 	rights := map[string]string{
-		"GET /devices":            readers,
-		"GET /devices/:id":        readers,
-		"PUT /devices/:id":        writers,
-		"DELETE /devices/:id":     writers,
-		"GET /statistics/devices": readers,
-		"GET /statistics/service": readers,
-		"GET /twins/:id":          services,
-		"PATCH /twins/:id":        services,
-		"PUT /twins/:id":          services,
-		"POST /devices/query":     services,
-		"GET /changes":            services,
+		"GET /devices":                     readers,
+		"GET /devices/:id":                 readers,
+		"PUT /devices/:id":                 writers,
+		"DELETE /devices/:id":              writers,
+		"GET /devices/:id/modules":         readers,
+		"GET /devices/:id/modules/:mid":    readers,
+		"PUT /devices/:id/modules/:mid":    writers,
+		"DELETE /devices/:id/modules/:mid": writers,
+		"GET /twins/:id/modules/:mid":      services,
+		"PATCH /twins/:id/modules/:mid":    services,
+		"PUT /twins/:id/modules/:mid":      services,
+		"GET /statistics/devices":          readers,
+		"GET /statistics/service":          readers,
+		"GET /twins/:id":                   services,
+		"PATCH /twins/:id":                 services,
+		"PUT /twins/:id":                   services,
+		"POST /devices/query":              services,
+		"GET /changes":                     services,
 	}
 	if len(w.hub.policies) != 6 {
 		t.Errorf("%d policies", len(w.hub.policies))
@@ -145,7 +152,7 @@ func TestWhatTheHubDoesNotOffer(t *testing.T) {
 		{"GET", "/twins", 404, "ResourceNotFound"},
 		{"GET", "/jobs/v2/query", 404, "ResourceNotFound"},
 		{"POST", "/twins/d1/methods", 404, "ResourceNotFound"},
-		{"GET", "/twins/d1/modules/m1", 404, "ResourceNotFound"},
+		{"GET", "/twins/d1/modules/m1/extra", 404, "ResourceNotFound"},
 		{"POST", "/devices", 405, "MethodNotAllowed"},
 		{"DELETE", "/twins/d1", 405, "MethodNotAllowed"},
 	} {

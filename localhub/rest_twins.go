@@ -12,7 +12,7 @@ import (
 )
 
 func (s *restServer) twinGet(c echo.Context, by caller) error {
-	t, err := s.hub.registry.twin(c.Request().Context(), twinKey{DeviceID: pathID(c)})
+	t, err := s.hub.registry.twin(c.Request().Context(), pathKey(c))
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func writeTwin(c echo.Context, by caller, write twinWrite) error {
 	if err != nil {
 		return err
 	}
-	t, err := write(c.Request().Context(), actor{Policy: by.policy}, twinKey{DeviceID: pathID(c)}, patch, ifMatch(c))
+	t, err := write(c.Request().Context(), actor{Policy: by.policy}, pathKey(c), patch, ifMatch(c))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,21 @@ type Device struct {
 	ParentScopes               []string       `json:"parentScopes,omitempty"`
 }
 
+// Module is a module identity as the service API shows it. It has no status of
+// its own: its device's counts.
+type Module struct {
+	ModuleID                   string         `json:"moduleId"`
+	ManagedBy                  string         `json:"managedBy"`
+	DeviceID                   string         `json:"deviceId"`
+	GenerationID               string         `json:"generationId,omitempty"`
+	ETag                       ETag           `json:"etag,omitempty"`
+	ConnectionState            string         `json:"connectionState,omitempty"`
+	ConnectionStateUpdatedTime Time           `json:"connectionStateUpdatedTime"`
+	LastActivityTime           Time           `json:"lastActivityTime"`
+	CloudToDeviceMessageCount  int            `json:"cloudToDeviceMessageCount"`
+	Authentication             Authentication `json:"authentication"`
+}
+
 // Authentication says how an identity signs in. Type is sas, selfSigned,
 // certificateAuthority or none.
 type Authentication struct {

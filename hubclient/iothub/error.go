@@ -58,6 +58,7 @@ var (
 	ErrNotAvailableInTier   = &Error{Code: "OperationNotAvailableInCurrentTier", Number: 403010, Status: 403}
 	ErrMessageTooLarge      = &Error{Code: "MessageTooLarge", Number: 413001, Status: 413}
 	ErrTooManyDevices       = &Error{Code: "TooManyDevices", Number: 413002, Status: 413}
+	ErrTooManyModules       = &Error{Code: "TooManyModulesOnDevice", Number: 413003, Status: 413}
 	ErrThrottling           = &Error{Code: "ThrottlingException", Number: 429001, Status: 429}
 	ErrServerError          = &Error{Code: "ServerError", Number: 500001, Status: 500}
 	ErrServiceUnavailable   = &Error{Code: "ServiceUnavailable", Number: 503001, Status: 503}
@@ -74,7 +75,7 @@ var known = []*Error{
 	ErrInvalidVersion, ErrInvalidOperation, ErrDeserialization, ErrBulkFailure,
 	ErrUnauthorizedAccess, ErrUnauthorized, ErrHubNotFound, ErrQuotaExceeded,
 	ErrDeviceDisabled, ErrNotAvailableInTier, ErrMessageTooLarge,
-	ErrTooManyDevices, ErrThrottling, ErrServerError, ErrServiceUnavailable,
+	ErrTooManyDevices, ErrTooManyModules, ErrThrottling, ErrServerError, ErrServiceUnavailable,
 	ErrGatewayTimeout, ErrResourceNotFound, ErrMethodNotAllowed,
 	ErrRequestEntityTooLong,
 }

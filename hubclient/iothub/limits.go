@@ -19,6 +19,7 @@ const (
 	MaxInteger        = 1<<52 - 1
 	MinInteger        = -1 << 52
 	MaxDeviceIDLength = 128
+	MaxModules        = 50 // of one device; older pages of the documentation say 20
 	MaxQueryLength    = 8192
 	MaxPageSize       = 100
 	MaxTelemetryBytes = 256 * 1024
