@@ -26,7 +26,11 @@ func (r *registry) updateTwin(ctx context.Context, by actor, key twinKey, p ioth
 	if err := checkPatch(p); err != nil {
 		return nil, err
 	}
-	return r.writeTwin(ctx, by, key, ifMatch, iothub.OperationUpdate, func(b *batch, w *twinEdit) {
+	return r.writeTwin(ctx, by, key, ifMatch, iothub.OperationUpdate, merging(p))
+}
+
+func merging(p iothub.TwinPatch) func(*batch, *twinEdit) {
+	return func(b *batch, w *twinEdit) {
 		switch {
 		case p.Tags != nil:
 			w.tags(iothub.Merge(w.old.Tags, p.Tags), p.Tags)
@@ -39,7 +43,7 @@ func (r *registry) updateTwin(ctx context.Context, by actor, key twinKey, p ioth
 		case p.ClearDesired:
 			w.desired(w.old.Desired.Replace(nil, b.at, true))
 		}
-	})
+	}
 }
 
 // replaceTwin makes the given tags and desired the whole sections; what the
@@ -116,33 +120,36 @@ func (w *twinEdit) check() error {
 
 func (r *registry) writeTwin(ctx context.Context, by actor, key twinKey, ifMatch iothub.ETag, operation string, work func(*batch, *twinEdit)) (*iothub.Twin, error) {
 	var result *store.Record
-	err := r.do(ctx, func(b *batch) error {
-		old, err := b.record(key)
-		if err != nil {
-			return err
-		}
-		if err := checkETag(ifMatch, iothub.TwinETag(old.TwinETag)); err != nil {
-			return err
-		}
-		w := &twinEdit{old: old, next: *old}
-		work(b, w)
-		if w.empty() {
-			result = old
-			return nil
-		}
-		w.next.TwinETag++
-		if err := w.check(); err != nil {
-			return err
-		}
-		result = &w.next
-		b.putTwin(result)
-		b.after(func() { r.announceTwin(b, by, operation, w) })
-		return nil
+	err := r.do(ctx, func(b *batch) (err error) {
+		result, err = b.writeTwin(by, key, ifMatch, operation, work)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return r.showTwin(result), nil
+}
+
+func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation string, work func(*batch, *twinEdit)) (*store.Record, error) {
+	old, err := b.record(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkETag(ifMatch, iothub.TwinETag(old.TwinETag)); err != nil {
+		return nil, err
+	}
+	w := &twinEdit{old: old, next: *old}
+	work(b, w)
+	if w.empty() {
+		return old, nil
+	}
+	w.next.TwinETag++
+	if err := w.check(); err != nil {
+		return nil, err
+	}
+	b.putTwin(&w.next)
+	b.after(func() { b.r.announceTwin(b, by, operation, w) })
+	return &w.next, nil
 }
 
 // announceTwin tells the device and the change feed.

@@ -57,6 +57,7 @@ type route struct {
 func (s *restServer) routes() []route {
 	return []route{
 		{http.MethodGet, "/devices", registryRead, s.deviceList},
+		{http.MethodPost, "/devices", registryWrite, s.deviceBulk},
 		{http.MethodGet, "/devices/:id", registryRead, s.deviceGet},
 		{http.MethodPut, "/devices/:id", registryWrite, s.devicePut},
 		{http.MethodDelete, "/devices/:id", registryWrite, s.deviceDelete},

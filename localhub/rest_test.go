@@ -29,6 +29,7 @@ func TestRights(t *testing.T) {
 	)
 	rights := map[string]string{
 		"GET /devices":                     readers,
+		"POST /devices":                    writers,
 		"GET /devices/:id":                 readers,
 		"PUT /devices/:id":                 writers,
 		"DELETE /devices/:id":              writers,
@@ -153,7 +154,7 @@ func TestWhatTheHubDoesNotOffer(t *testing.T) {
 		{"GET", "/jobs/v2/query", 404, "ResourceNotFound"},
 		{"POST", "/twins/d1/methods", 404, "ResourceNotFound"},
 		{"GET", "/twins/d1/modules/m1/extra", 404, "ResourceNotFound"},
-		{"POST", "/devices", 405, "MethodNotAllowed"},
+		{"PATCH", "/devices", 405, "MethodNotAllowed"},
 		{"DELETE", "/twins/d1", 405, "MethodNotAllowed"},
 	} {
 		r := w.call(c.method, c.path, "")

@@ -50,6 +50,8 @@ var (
 	ErrInvalidOperation     = &Error{Code: "InvalidOperation", Number: 400003, Status: 400}
 	ErrDeserialization      = &Error{Code: "DeserializationError", Number: 400012, Status: 400}
 	ErrBulkFailure          = &Error{Code: "BulkRegistryOperationFailure", Number: 400013, Status: 400}
+	ErrDefinedTwice         = &Error{Code: "DeviceDefinedMultipleTimes", Number: 400011, Status: 400}
+	ErrETagDoesNotMatch     = &Error{Code: "EtagDoesNotMatch", Number: 400023, Status: 400}
 	ErrUnauthorizedAccess   = &Error{Code: "IotHubUnauthorizedAccess", Number: 401002, Status: 401}
 	ErrUnauthorized         = &Error{Code: "IotHubUnauthorized", Number: 401003, Status: 401}
 	ErrHubNotFound          = &Error{Code: "IotHubNotFound", Number: 401001, Status: 401}
@@ -72,7 +74,7 @@ var known = []*Error{
 	ErrDeviceNotFound, ErrModuleNotFound, ErrDeviceNotOnline, ErrJobNotFound,
 	ErrDeviceAlreadyExists, ErrModuleAlreadyExists, ErrPreconditionFailed,
 	ErrArgumentInvalid, ErrArgumentNull, ErrFormat, ErrGenericBadRequest,
-	ErrInvalidVersion, ErrInvalidOperation, ErrDeserialization, ErrBulkFailure,
+	ErrInvalidVersion, ErrInvalidOperation, ErrDeserialization, ErrBulkFailure, ErrDefinedTwice, ErrETagDoesNotMatch,
 	ErrUnauthorizedAccess, ErrUnauthorized, ErrHubNotFound, ErrQuotaExceeded,
 	ErrDeviceDisabled, ErrNotAvailableInTier, ErrMessageTooLarge,
 	ErrTooManyDevices, ErrTooManyModules, ErrThrottling, ErrServerError, ErrServiceUnavailable,
