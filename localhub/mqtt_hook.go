@@ -118,8 +118,7 @@ func (s *deviceSession) published(pk packets.Packet) {
 	case iothub.TopicTelemetry:
 		r.telemetry(s.key, telemetryBag(t.Bag, pk.FixedHeader.Retain), pk.Payload)
 	case iothub.TopicMethodResult:
-		// Nobody waits for it: an answer may come after its time, and a
-		// device that is late has done nothing wrong.
+		r.calls.answered(s.key, t.RequestID, methodAnswer{t.Status, pk.Payload})
 	}
 }
 

@@ -131,6 +131,15 @@ func (s *deviceSession) sendDesired(version int64, body []byte) {
 	}
 }
 
+// sendMethod implements session.
+func (s *deviceSession) sendMethod(name, rid string, payload []byte) bool {
+	if !s.subs.has(iothub.FilterMethods) {
+		return false
+	}
+	s.push(iothub.MethodTopic(name, rid), payload)
+	return true
+}
+
 // answerTwin implements session. The answer goes out whether or not the device
 // has subscribed to answers: Python's SDK asks first and subscribes afterwards.
 func (s *deviceSession) answerTwin(rid string, body []byte, err error) {
@@ -162,19 +171,7 @@ func (s *deviceSession) answerError(rid string, err error) {
 	} else {
 		log.Info("device request refused", "code", e.Code, "reason", e.Message)
 	}
-	text := e.Message
-	if text == "" {
-		text = http.StatusText(e.Status)
-	}
-	body, err := iothub.EncodeJSON(iothub.DeviceErrorBody{
-		ErrorCode: e.Number, Message: text, TrackingID: tracking,
-		TimestampUTC: iothub.Time{Time: s.server.hub.now()},
-	})
-	if err != nil {
-		log.Error("device request not answered", "error", err)
-		return
-	}
-	s.push(iothub.TwinResponseTopic(e.Status, rid, 0), body)
+	s.push(iothub.TwinResponseTopic(e.Status, rid, 0), e.DeviceBody(tracking, s.server.hub.now()))
 }
 
 // end implements session: it drops the connection and does not wait for it.

@@ -114,7 +114,11 @@ func (s *deviceSession) checkSubscribe(pk packets.Packet) error {
 	for _, f := range pk.Filters {
 		changed = s.subs.add(f.Filter) || changed
 	}
-	return s.keep(changed)
+	if err := s.keep(changed); err != nil {
+		return err
+	}
+	s.server.hub.registry.calls.awaken(s.key) // those who wait until it takes methods
+	return nil
 }
 
 func (s *deviceSession) unsubscribe(pk packets.Packet) error {

@@ -27,6 +27,8 @@ type session interface {
 	// sendDesired hands over a desired patch; version is the new $version,
 	// which body holds too. A session without subscription drops it.
 	sendDesired(version int64, body []byte)
+	// sendMethod calls a direct method; false means that the session takes none.
+	sendMethod(name, rid string, payload []byte) bool
 	// answerReported answers patchReported; version is the new
 	// reported.$version, 0 with an error.
 	answerReported(rid string, version int64, err error)
@@ -54,6 +56,7 @@ type registry struct {
 	log     *slog.Logger
 	clock   func() time.Time
 	cache   *cache
+	calls   calls
 
 	queue  chan *op
 	closed chan struct{} // closed by close: nothing new is taken

@@ -110,6 +110,7 @@ func (r *registry) attach(key twinKey, s session) {
 		r.announceConnection(key, p, now)
 	}
 	r.mu.Unlock()
+	r.calls.awaken(key)
 	if older != nil {
 		older.end("the device opened a new connection")
 	}

@@ -126,6 +126,11 @@ func (s *recorder) sendDesired(version int64, body []byte) {
 	s.got <- fmt.Sprintf("desired %d %s", version, body)
 }
 
+func (s *recorder) sendMethod(name, rid string, payload []byte) bool {
+	s.got <- fmt.Sprintf("method %s %s", name, payload)
+	return true
+}
+
 func (s *recorder) answerReported(rid string, version int64, err error) {
 	s.got <- fmt.Sprintf("reported %s %d%s", rid, version, errorText(err))
 }

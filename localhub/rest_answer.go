@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -40,13 +41,24 @@ func (s *restServer) answerError(err error, c echo.Context) {
 		log.Info("request refused", "code", e.Code, "reason", e.Message)
 	}
 	c.Response().Header().Set(headerErrorCode, e.Code)
-	text := e.ServiceBody(id + "-G:0-TimeStamp:" + s.hub.now().UTC().Format("01/02/2006 15:04:05"))
+	text := bodyOf(e, id, s.hub.now())
 	if p := placeOf(err); p != nil {
 		text = withPosition(text, p)
 	}
 	if err := c.Blob(e.Status, contentJSON, text); err != nil {
 		log.Info("answer not written", "error", err)
 	}
+}
+
+// bodyOf chooses among the forms in which the service refuses.
+func bodyOf(e *iothub.Error, tracking string, at time.Time) []byte {
+	switch {
+	case becameOfCall(e):
+		return e.NestedBody(tracking, at)
+	case errors.Is(e, iothub.ErrModuleAlreadyExists):
+		return e.DeviceBody(tracking, at)
+	}
+	return e.ServiceBody(tracking + "-G:0-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05"))
 }
 
 // refusalOf says how an error looks to a client, over HTTP and over MQTT.

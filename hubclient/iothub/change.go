@@ -10,8 +10,7 @@ import (
 // ChangeKind says what a Change is about.
 type ChangeKind string
 
-// The kinds of change a local hub announces. Methods join them when the hub
-// offers methods.
+// The kinds of change a local hub announces.
 const (
 	ChangeIdentity   ChangeKind = "identity"
 	ChangeConnection ChangeKind = "connection"
@@ -19,6 +18,7 @@ const (
 	ChangeDesired    ChangeKind = "desired"
 	ChangeReported   ChangeKind = "reported"
 	ChangeTelemetry  ChangeKind = "telemetry"
+	ChangeMethod     ChangeKind = "method"
 )
 
 // Values of Change.Operation.
@@ -52,6 +52,18 @@ type Change struct {
 	Device  string `json:"device,omitempty"` // the device that wrote
 	// Telemetry is set for ChangeTelemetry.
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
+	// Method is set for ChangeMethod, which comes when the call has ended.
+	Method *MethodCall `json:"method,omitempty"`
+}
+
+// MethodCall is a direct method that a service called on a device, and what
+// became of it. Long payloads are cut.
+type MethodCall struct {
+	Name    string `json:"name"`
+	Payload string `json:"payload,omitempty"` // JSON
+	Status  int    `json:"status,omitempty"`  // the device's answer,
+	Answer  string `json:"answer,omitempty"`  // JSON
+	Error   string `json:"error,omitempty"`   // or why there is none, for example DeviceNotOnline
 }
 
 // UnmarshalJSON keeps the numbers of Patch and Old verbatim.

@@ -48,6 +48,13 @@ type SymmetricKey struct {
 	Secondary string `json:"secondaryKey"`
 }
 
+// PurgeResult says how many cloud-to-device messages were thrown away.
+type PurgeResult struct {
+	DeviceID string  `json:"deviceId"`
+	ModuleID *string `json:"moduleId"` // null: messages belong to devices
+	Total    int     `json:"totalMessagesPurged"`
+}
+
 // RegistryStatistics counts the identities of a hub.
 type RegistryStatistics struct {
 	Total    int `json:"totalDeviceCount"`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Error is what a hub answers when it refuses: a name, IoT Hub's six-digit
@@ -63,6 +64,7 @@ var (
 	ErrTooManyModules       = &Error{Code: "TooManyModulesOnDevice", Number: 413003, Status: 413}
 	ErrThrottling           = &Error{Code: "ThrottlingException", Number: 429001, Status: 429}
 	ErrServerError          = &Error{Code: "ServerError", Number: 500001, Status: 500}
+	ErrBadDeviceResponse    = &Error{Code: "BadDeviceResponse", Number: 0, Status: 502}
 	ErrServiceUnavailable   = &Error{Code: "ServiceUnavailable", Number: 503001, Status: 503}
 	ErrGatewayTimeout       = &Error{Code: "GatewayTimeout", Number: 504101, Status: 504}
 	ErrResourceNotFound     = &Error{Code: "ResourceNotFound", Number: 0, Status: 404}
@@ -77,7 +79,7 @@ var known = []*Error{
 	ErrInvalidVersion, ErrInvalidOperation, ErrDeserialization, ErrBulkFailure, ErrDefinedTwice, ErrETagDoesNotMatch,
 	ErrUnauthorizedAccess, ErrUnauthorized, ErrHubNotFound, ErrQuotaExceeded,
 	ErrDeviceDisabled, ErrNotAvailableInTier, ErrMessageTooLarge,
-	ErrTooManyDevices, ErrTooManyModules, ErrThrottling, ErrServerError, ErrServiceUnavailable,
+	ErrTooManyDevices, ErrTooManyModules, ErrThrottling, ErrServerError, ErrBadDeviceResponse, ErrServiceUnavailable,
 	ErrGatewayTimeout, ErrResourceNotFound, ErrMethodNotAllowed,
 	ErrRequestEntityTooLong,
 }
@@ -130,6 +132,24 @@ func (e *Error) ServiceBody(tracking string) []byte {
 		Message:          "ErrorCode:" + e.Code + ";" + text,
 		ExceptionMessage: "Tracking ID:" + tracking,
 	})
+	return b
+}
+
+// DeviceBody is the JSON body of the refusal over MQTT.
+func (e *Error) DeviceBody(tracking string, at time.Time) []byte {
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	b, _ := EncodeJSON(DeviceErrorBody{ErrorCode: e.Number, Message: text, TrackingID: tracking, TimestampUTC: Time{at}})
+	return b
+}
+
+// NestedBody is the form that direct methods have for what becomes of the call:
+// the body for devices, as a text, within that of the service API. (Measured on
+// the real service.)
+func (e *Error) NestedBody(tracking string, at time.Time) []byte {
+	b, _ := EncodeJSON(envelope{Message: string(e.DeviceBody(tracking, at))})
 	return b
 }
 

@@ -22,6 +22,7 @@ const (
 	MaxModules        = 50 // of one device; older pages of the documentation say 20
 	MaxQueryLength    = 8192
 	MaxPageSize       = 100
+	MaxMethodBytes    = 128 * 1024 // of a direct method's payload, each way
 	MaxTelemetryBytes = 256 * 1024
 )
 

@@ -21,6 +21,7 @@ const (
 	reportedPrefix     = "$iothub/twin/PATCH/properties/reported/"
 	desiredPrefix      = "$iothub/twin/PATCH/properties/desired/"
 	twinResponsePrefix = "$iothub/twin/res/"
+	methodPrefix       = "$iothub/methods/POST/"
 	methodResultPrefix = "$iothub/methods/res/"
 )
 
@@ -58,6 +59,9 @@ func TwinResponseTopic(status int, rid string, version int64) string {
 func DesiredTopic(version int64) string {
 	return desiredPrefix + "?$version=" + strconv.FormatInt(version, 10)
 }
+
+// MethodTopic calls a direct method on the device.
+func MethodTopic(name, rid string) string { return methodPrefix + name + "/?$rid=" + rid }
 
 // TelemetryTopic carries a message of the device to the hub.
 func TelemetryTopic(deviceID, moduleID string, properties url.Values) string {
