@@ -28,8 +28,19 @@ type hub struct {
 
 func TestNodeServiceSDK(t *testing.T) {
 	h := startHub(t)
-	output := h.node(t, "--test", "--test-reporter=spec", "testdata/registry.test.js").run(t)
-	t.Log(output)
+	for _, suite := range []struct{ name, file, transport string }{
+		{"registry", "registry", ""},
+		{"modules", "modules", ""},
+		{"bulk", "bulk", ""},
+		{"methods", "methods", "mqtt"},
+		{"methods-websocket", "methods", "websocket"},
+	} {
+		t.Run(suite.name, func(t *testing.T) {
+			p := h.node(t, "--test", "--test-reporter=spec", "testdata/"+suite.file+".test.js")
+			p.cmd.Env = append(p.cmd.Env, "TRANSPORT="+suite.transport)
+			t.Log(p.run(t))
+		})
+	}
 }
 
 // TestNodeTutorial runs the tutorial's two programs, unmodified, in its order.
@@ -81,7 +92,7 @@ var started = time.Now().UnixNano()
 
 // deviceOf names the device that the programs of a test share.
 func deviceOf(t *testing.T) string {
-	return fmt.Sprintf("conformance-%s-%d", strings.ToLower(t.Name()), started)
+	return fmt.Sprintf("conformance-%s-%d", strings.ReplaceAll(strings.ToLower(t.Name()), "/", "-"), started)
 }
 
 func (p program) run(t *testing.T) string {
