@@ -32,8 +32,10 @@ type Options struct {
 	HTTPS   string // address of the service API; default DefaultHTTPS, port 0 picks a free one
 	MQTT    string // address for devices; default DefaultMQTT
 	HubName string // another host name for the certificate and the connection strings, or ""
-	Log     *slog.Logger
-	Now     func() time.Time // default time.Now
+	// Throttle is the tier whose throttles hold: F1, S1, S2 or S3; "" is none.
+	Throttle string
+	Log      *slog.Logger
+	Now      func() time.Time // default time.Now
 }
 
 // DataError says what is wrong with the data folder or a file in it, in
@@ -51,6 +53,7 @@ type Hub struct {
 	ca       *authority
 	store    *store.Store
 	lock     *folderLock
+	throttle *throttle // nil lets everything pass
 
 	mqtt *mqttServer // made before rest, which hands it WebSocket connections
 	rest *restServer
@@ -79,6 +82,10 @@ func New(o Options) (*Hub, error) {
 	}
 	if h.now == nil {
 		h.now = time.Now
+	}
+	var err error
+	if h.throttle, err = newThrottle(o.Throttle, h.now); err != nil {
+		return nil, err
 	}
 	if err := h.open(); err != nil {
 		return nil, errors.Join(err, h.closeData())

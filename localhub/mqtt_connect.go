@@ -61,6 +61,9 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 	if err != nil {
 		return err
 	}
+	if err := s.hub.throttle.take(iothub.ThrottleConnections, 1); err != nil {
+		return &connectRefusal{0, err} // the service just closes
+	}
 	key := twinKey{user.DeviceID, user.ModuleID}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()

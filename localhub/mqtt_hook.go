@@ -102,6 +102,11 @@ func (s *deviceSession) checkPublish(pk packets.Packet) error {
 	if t.Kind == iothub.TopicTelemetry && len(pk.Payload) > iothub.MaxTelemetryBytes {
 		return fmt.Errorf("published %d bytes of telemetry; %d are allowed", len(pk.Payload), iothub.MaxTelemetryBytes)
 	}
+	if t.Kind == iothub.TopicTelemetry {
+		if err := s.server.hub.throttle.take(iothub.ThrottleTelemetry, 1); err != nil {
+			return err // MQTT has no way to say it: the connection ends
+		}
+	}
 	s.topic = t
 	return nil
 }
@@ -112,6 +117,10 @@ func (s *deviceSession) published(pk packets.Packet) {
 	r, t := s.server.hub.registry, s.topic
 	switch t.Kind {
 	case iothub.TopicTwinGet:
+		if err := s.server.hub.throttle.take(iothub.ThrottleTwinReads, 1); err != nil {
+			s.answerTwin(t.RequestID, nil, err)
+			return
+		}
 		r.readTwin(s.key, s, t.RequestID)
 	case iothub.TopicReported:
 		s.patchReported(t, pk.Payload)
@@ -126,6 +135,10 @@ func (s *deviceSession) patchReported(t iothub.Topic, patch []byte) {
 	if s.apiVersion == "" {
 		// Devices that leave it out connect, but this is what they meet.
 		s.answerReported(t.RequestID, 0, iothub.ErrInvalidVersion.With("the user name lacks api-version"))
+		return
+	}
+	if err := s.server.hub.throttle.take(iothub.ThrottleTwinUpdates, 1); err != nil {
+		s.answerReported(t.RequestID, 0, err)
 		return
 	}
 	var base *int64

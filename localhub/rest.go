@@ -129,7 +129,7 @@ func (s *restServer) close(ctx context.Context) error {
 }
 
 // guard lets a request through to its operation: first the token, then the
-// api-version, then the size of the body.
+// api-version, the size of the body and the throttle.
 func (s *restServer) guard(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		req := c.Request()
@@ -142,6 +142,9 @@ func (s *restServer) guard(r route) echo.HandlerFunc {
 		}
 		if req.ContentLength > maxBody {
 			return tooLarge()
+		}
+		if err := s.hub.throttle.take(r.throttledAs(), 1); err != nil {
+			return err
 		}
 		req.Body = http.MaxBytesReader(c.Response(), req.Body, maxBody)
 		return r.handle(c, by)

@@ -41,6 +41,9 @@ func (s *restServer) answerError(err error, c echo.Context) {
 		log.Info("request refused", "code", e.Code, "reason", e.Message)
 	}
 	c.Response().Header().Set(headerErrorCode, e.Code)
+	if errors.Is(e, iothub.ErrThrottling) { // as the service does; it sends no Retry-After
+		c.Response().Header().Set("Connection", "close")
+	}
 	text := bodyOf(e, id, s.hub.now())
 	if p := placeOf(err); p != nil {
 		text = withPosition(text, p)

@@ -31,6 +31,9 @@ func (s *restServer) methodInvoke(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
+	if err := s.hub.throttle.take(iothub.ThrottleMethods, meters(call.payload)); err != nil {
+		return err
+	}
 	if err := allow(c, call.connect+call.response); err != nil {
 		return err
 	}

@@ -1,0 +1,159 @@
+package localhub
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"twinboard/hubclient/iothub"
+)
+
+// stopped is a clock that moves only when told to.
+type stopped struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *stopped) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *stopped) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func TestThrottlesFillWithTime(t *testing.T) {
+	clock := &stopped{at: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	h, err := newThrottle("S1", clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passing := func(group iothub.Throttled) (n int) {
+		for h.take(group, 1) == nil {
+			n++
+		}
+		return n
+	}
+	for _, c := range []struct {
+		group                          iothub.Throttled
+		burst, afterSecond, afterHours int
+	}{
+		{iothub.ThrottleQueries, 50, 0, 50},
+		{iothub.ThrottleRegistry, 250, 1, 250},
+		{iothub.ThrottleTwinUpdates, 500, 50, 500},
+		{iothub.ThrottleTwinReads, 1000, 100, 1000},
+		{iothub.ThrottleMethods, 400, 40, 400},
+	} {
+		got := fmt.Sprint(passing(c.group))
+		clock.move(time.Second)
+		got += fmt.Sprint(" ", passing(c.group))
+		clock.move(5 * time.Hour)
+		got += fmt.Sprint(" ", passing(c.group))
+		if want := fmt.Sprint(c.burst, " ", c.afterSecond, " ", c.afterHours); got != want {
+			t.Errorf("%s: %s pass, want %s", c.group, got, want)
+		}
+	}
+	passing(iothub.ThrottleQueries)
+	passing(iothub.ThrottleRegistry)
+	if err := h.take(iothub.ThrottleQueries, 1); err == nil || !strings.Contains(err.Error(), "20 in 1m0s") {
+		t.Errorf("%v", err)
+	}
+	clock.move(time.Minute)
+	if err := h.take(iothub.ThrottleRegistry, 101); err == nil {
+		t.Error("101 of 100 passed")
+	}
+	if err := h.take(iothub.ThrottleRegistry, 100); err != nil {
+		t.Error(err)
+	}
+	if _, err := newThrottle("B1", clock.now); err == nil {
+		t.Error("B1 was taken, which has no twins")
+	}
+	if none, err := newThrottle("", clock.now); err != nil || none.take(iothub.ThrottleQueries, 1e6) != nil {
+		t.Error("throttled without a tier")
+	}
+}
+
+// throttled starts a hub with next to nothing left of one throttle.
+func throttled(t *testing.T, group iothub.Throttled, left int) *wire {
+	t.Helper()
+	clock := &stopped{at: time.Now()}
+	return startWireWith(t, clock.now, func(h *Hub) {
+		var err error
+		if h.throttle, err = newThrottle("S1", clock.now); err != nil {
+			t.Fatal(err)
+		}
+		h.throttle.buckets[group].left = float64(left)
+	})
+}
+
+func TestServiceCallsAreThrottled(t *testing.T) {
+	for _, c := range []struct {
+		group              iothub.Throttled
+		method, path, body string
+		cost               int
+	}{
+		{iothub.ThrottleRegistry, "GET", "/devices/d1", "", 1},
+		{iothub.ThrottleRegistry, "GET", "/statistics/devices", "", 1},
+		{iothub.ThrottleRegistry, "PUT", "/devices/d1/modules/m", "{}", 1},
+		{iothub.ThrottleRegistry, "POST", "/devices", `[{"id":"a"},{"id":"b"},{"id":"c"}]`, 3},
+		{iothub.ThrottleTwinReads, "GET", "/twins/d1", "", 1},
+		{iothub.ThrottleTwinUpdates, "PATCH", "/twins/d1", "{}", 1},
+		{iothub.ThrottleTwinUpdates, "PUT", "/twins/d1", "{}", 1},
+		{iothub.ThrottleQueries, "POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, 1},
+		{iothub.ThrottleMethods, "POST", "/twins/d1/methods", `{"methodName":"m"}`, 1},
+		{iothub.ThrottleMethods, "POST", "/twins/d1/methods", `{"methodName":"m","payload":"` + strings.Repeat("x", 8000) + `"}`, 2},
+	} {
+		t.Run(fmt.Sprint(c.method, c.path, c.cost), func(t *testing.T) {
+			w := throttled(t, c.group, c.cost)
+			w.device("d1")
+			if r := w.call(c.method, c.path, c.body); r.Status == http.StatusTooManyRequests {
+				t.Fatalf("the first was refused: %s", r.Body)
+			}
+			r := w.call(c.method, c.path, c.body)
+			if r.Status != http.StatusTooManyRequests || r.Header.Get(headerErrorCode) != "ThrottlingException" || r.Header.Get("Retry-After") != "" {
+				t.Errorf("%d %v %s", r.Status, r.Header, r.Body)
+			}
+		})
+	}
+}
+
+func TestDevicesAreThrottled(t *testing.T) {
+	t.Run("connections", func(t *testing.T) {
+		w := throttled(t, iothub.ThrottleConnections, 1)
+		w.device("d1")
+		w.online(w.deviceConnect("d1"))
+		d := w.dial()
+		d.send(w.deviceConnect("d1").bytes())
+		d.ended()
+	})
+	t.Run("telemetry", func(t *testing.T) {
+		w := throttled(t, iothub.ThrottleTelemetry, 1)
+		w.device("d1")
+		d, _ := w.online(w.deviceConnect("d1"))
+		d.send(publish(0, 0, "devices/d1/messages/events/", nil))
+		d.silent()
+		d.send(publish(0, 0, "devices/d1/messages/events/", nil))
+		d.ended()
+	})
+	t.Run("twin reads and updates", func(t *testing.T) {
+		w := throttled(t, iothub.ThrottleTwinReads, 0)
+		w.hub.throttle.buckets[iothub.ThrottleTwinUpdates].left = 1
+		w.device("d1")
+		d, _ := w.online(w.deviceConnect("d1"))
+		d.send(publish(0, 0, iothub.TwinGetTopic("1"), nil))
+		if body := d.message(iothub.TwinResponseTopic(429, "1", 0)); !strings.Contains(body, "429001") {
+			t.Error(body)
+		}
+		d.send(publish(0, 0, iothub.ReportedTopic("2"), []byte(`{"a":1}`)))
+		d.message(iothub.TwinResponseTopic(204, "2", 2))
+		d.send(publish(0, 0, iothub.ReportedTopic("3"), []byte(`{"a":2}`)))
+		d.message(iothub.TwinResponseTopic(429, "3", 0))
+	})
+}
