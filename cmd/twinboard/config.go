@@ -43,6 +43,7 @@ type localHubFlags struct {
 	HubMQTT       string `name:"hub-mqtt" help:"Address of the local hub for devices." placeholder:"ADDRESS" default:"127.0.0.1:8883" env:"TWINBOARD_HUB_MQTT"`
 	StandardPorts bool   `help:"Use ports 443 and 8883, which Microsoft's Node service SDK insists on."`
 	HubName       string `help:"Another host name for the certificate and the connection strings." placeholder:"NAME" default:"localhost"`
+	Throttle      string `help:"Hold the local hub to the throttles of a tier: F1, S1, S2 or S3." placeholder:"TIER" enum:"F1,S1,S2,S3," default:""`
 }
 
 // addresses of the local hub: HTTPS and MQTT.

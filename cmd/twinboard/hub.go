@@ -46,7 +46,7 @@ func (c *hubCommand) Run(e *environment) error {
 
 func startLocalHub(e *environment, stack *closers, data string, f localHubFlags) (*localhub.Hub, error) {
 	https, mqtt := f.addresses()
-	hub, err := localhub.New(localhub.Options{Data: data, HTTPS: https, MQTT: mqtt, HubName: f.HubName, Log: e.log})
+	hub, err := localhub.New(localhub.Options{Data: data, HTTPS: https, MQTT: mqtt, HubName: f.HubName, Throttle: f.Throttle, Log: e.log})
 	if err != nil {
 		return nil, err
 	}
