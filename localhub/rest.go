@@ -25,6 +25,8 @@ const (
 	// which can be ten times as large as its values. The service's own limit is
 	// not documented.
 	maxBody = 2 << 20
+	// maxBulkBody fits a hundred identities with full tags and desired.
+	maxBulkBody = 8 << 20
 	// idleTimeout is long because Node's SDK reuses idle sockets and does not
 	// repeat a request that hits a closed one.
 	idleTimeout       = 5 * time.Minute
@@ -140,15 +142,25 @@ func (s *restServer) guard(r route) echo.HandlerFunc {
 		if err := checkVersion(c.QueryParam("api-version")); err != nil {
 			return err
 		}
-		if req.ContentLength > maxBody {
-			return tooLarge()
+		limit := r.maxBody()
+		if req.ContentLength > limit {
+			return tooLarge(limit)
 		}
 		if err := s.hub.throttle.take(r.throttledAs(), 1); err != nil {
 			return err
 		}
-		req.Body = http.MaxBytesReader(c.Response(), req.Body, maxBody)
+		req.Body = http.MaxBytesReader(c.Response(), req.Body, limit)
 		return r.handle(c, by)
 	}
+}
+
+func (r route) bulk() bool { return r.method == http.MethodPost && r.path == "/devices" }
+
+func (r route) maxBody() int64 {
+	if r.bulk() {
+		return maxBulkBody
+	}
+	return maxBody
 }
 
 var wellFormedVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d(-preview)?$`)
@@ -211,7 +223,7 @@ func body(c echo.Context) ([]byte, error) {
 	b, err := io.ReadAll(c.Request().Body)
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
-		return nil, tooLarge()
+		return nil, tooLarge(over.Limit)
 	}
 	if err != nil {
 		return nil, iothub.ErrGenericBadRequest.With("the body ended early")
@@ -219,6 +231,6 @@ func body(c echo.Context) ([]byte, error) {
 	return b, nil
 }
 
-func tooLarge() error {
-	return iothub.ErrRequestEntityTooLong.With("the body is larger than %d bytes", maxBody)
+func tooLarge(limit int64) error {
+	return iothub.ErrRequestEntityTooLong.With("the body is larger than %d bytes", limit)
 }

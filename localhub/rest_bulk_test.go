@@ -149,3 +149,24 @@ func TestBulkRefusals(t *testing.T) {
 		t.Errorf("a hundred: %s", got)
 	}
 }
+
+// TestBulkTakesFullTwins sends as much as a hundred twins may hold.
+func TestBulkTakesFullTwins(t *testing.T) {
+	w := startWire(t)
+	value := `"` + strings.Repeat("x", 4000) + `"`
+	tags := `{"a":` + value + `,"b":` + value + `}`
+	var members, items []string
+	for i := range 8 {
+		members = append(members, fmt.Sprintf(`"k%d":%s`, i, value))
+	}
+	desired := `{` + strings.Join(members, ",") + `}`
+	for i := range iothub.MaxBulk {
+		items = append(items, fmt.Sprintf(`{"id":"d%d","importMode":"create","tags":%s,"properties":{"desired":%s}}`, i, tags, desired))
+	}
+	if got := w.bulk(`[` + strings.Join(items, ",") + `]`); got != "200" {
+		t.Error(got)
+	}
+	if r := w.call(http.MethodPost, "/devices", strings.Repeat(" ", maxBulkBody+1)); r.Status != 413 {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
