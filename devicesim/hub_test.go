@@ -210,7 +210,7 @@ func TestTrace(t *testing.T) {
 		`PUBLISH $iothub/twin/res/200/?$rid=1 {"desired":{"$version":1},"reported":{"$version":1}} begin`,
 		"PUBACK  begin",
 		"PUBLISH $iothub/twin/res/204/?$rid=2&$version=2  begin",
-		`PUBLISH $iothub/twin/PATCH/properties/desired/?$version=2 {"$version":2,"power_level":1} `,
+		`PUBLISH $iothub/twin/PATCH/properties/desired/?$version=2 {"power_level":1,"$version":2} `,
 		"PUBACK  switch",
 		"PUBLISH $iothub/twin/res/204/?$rid=3&$version=3  switch",
 	})

@@ -115,7 +115,7 @@ func (s *search) group(ctx context.Context, v *store.View) error {
 }
 
 func (s *search) add(record query.Record) error {
-	b, err := json.Marshal(record)
+	b, err := iothub.EncodeJSON(record)
 	s.page.Rows = append(s.page.Rows, b)
 	return err
 }
@@ -181,7 +181,7 @@ func (s *search) readTwins(ctx context.Context, v *store.View) error {
 		return err
 	}
 	for _, row := range rows {
-		b, err := json.Marshal(s.r.rawTwin(row))
+		b, err := iothub.EncodeJSON(s.r.rawTwin(row))
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (f *Fleet) apply(c iothub.Change) {
 	switch {
 	case c.ModuleID != "":
 		return
-	case c.Kind == iothub.ChangeTelemetry:
+	case c.Kind == iothub.ChangeTelemetry, c.Kind == iothub.ChangeMethod:
 		f.active(c)
 		return
 	}
