@@ -124,11 +124,18 @@ func (s *restServer) start(ln net.Listener) error {
 // close ends the streams first, then lets running requests finish within ctx.
 func (s *restServer) close(ctx context.Context) error {
 	s.stop()
+	ctx, cancel := context.WithTimeout(ctx, restGrace)
+	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, s.http.Close())
+		return s.http.Close()
 	}
 	return nil
 }
+
+// restGrace is how long requests under way may take to end when the hub stops;
+// streams and waiting calls end at once. Shutdown would also wait five seconds
+// for a connection that was opened and never used.
+const restGrace = 2 * time.Second
 
 // guard lets a request through to its operation: first the token, then the
 // api-version, the size of the body and the throttle.

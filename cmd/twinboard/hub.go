@@ -100,6 +100,10 @@ func connect(e *environment, stack *closers, slug string, connection iothub.Serv
 	if err != nil {
 		return web.Hub{}, err
 	}
+	stack.add("client of hub "+slug, func(context.Context) error {
+		client.Close()
+		return nil
+	})
 	picture := fleet.New(client, fleet.Options{Log: log})
 	picture.Start(e.ctx)
 	stack.add("picture of hub "+slug, picture.Close)
