@@ -124,7 +124,7 @@ func (d *device) connection(ctx context.Context) error {
 	if time.Since(began) > steady {
 		d.attempt = 0
 	}
-	if cause, ok := context.Cause(ctx).(stopped); ok {
+	if cause, ok := errors.AsType[stopped](context.Cause(ctx)); ok {
 		d.trace.during(cause.action)
 		err = cause
 	}

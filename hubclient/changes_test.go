@@ -52,7 +52,7 @@ func TestChanges(t *testing.T) {
 		t.Fatal(change, err, s.Cursor())
 	}
 	// The half event counts for nothing.
-	if _, err := s.Next(); err != io.EOF || s.Cursor() != "e2-2" {
+	if _, err := s.Next(); !errors.Is(err, io.EOF) || s.Cursor() != "e2-2" {
 		t.Fatal(err, s.Cursor())
 	}
 	if got := entries(trace); len(got) != 1 || got[0].Status != 200 || got[0].ResponseBody != "" {
@@ -140,7 +140,7 @@ func TestChangesSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := roundTrip(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{
-				StatusCode: 200, Request: r, Header: http.Header{"Content-Type": {eventStream}},
+				StatusCode: http.StatusOK, Request: r, Header: http.Header{"Content-Type": {eventStream}},
 				Body: &silentBody{r.Context(), []time.Duration{40 * time.Second, 40 * time.Second}},
 			}, nil
 		})

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -146,9 +147,7 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 
 func (c *Client) request(ctx context.Context, k call) (*policy.Request, error) {
 	query := url.Values{"api-version": {iothub.APIVersion}}
-	for name, values := range k.query {
-		query[name] = values
-	}
+	maps.Copy(query, k.query)
 	if k.stream {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
 	}

@@ -28,41 +28,57 @@ func TestRequests(t *testing.T) {
 		name, request, ifMatch, body string
 		do                           func(*Client) error
 	}{
-		{"create", "PUT /devices/d", "", `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
-			func(c *Client) error { _, err := c.CreateDevice(t.Context(), iothub.Device{DeviceID: "d"}); return err }},
-		{"update with the device's etag", "PUT /devices/d", `"MQ=="`,
+		{
+			"create", "PUT /devices/d", "", `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
+			func(c *Client) error { _, err := c.CreateDevice(t.Context(), iothub.Device{DeviceID: "d"}); return err },
+		},
+		{
+			"update with the device's etag", "PUT /devices/d", `"MQ=="`,
 			`{"deviceId":"d","status":"disabled","statusReason":"lost","authentication":{"type":"selfSigned","symmetricKey":{"primaryKey":"","secondaryKey":""},"x509Thumbprint":{"primaryThumbprint":"AB12","secondaryThumbprint":null}},"capabilities":{"iotEdge":true}}`,
 			func(c *Client) error {
 				d := iothub.Device{DeviceID: "d", ETag: "MQ==", Status: "disabled", StatusReason: "lost", Capabilities: iothub.Capabilities{IoTEdge: true}}
 				d.Authentication = iothub.Authentication{Type: "selfSigned", X509Thumbprint: iothub.X509Thumbprint{Primary: &thumb}}
 				_, err := c.UpdateDevice(t.Context(), d, nil)
 				return err
-			}},
-		{"update without any etag", "PUT /devices/d", `"*"`, `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
+			},
+		},
+		{
+			"update without any etag", "PUT /devices/d", `"*"`, `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
 			func(c *Client) error {
 				_, err := c.UpdateDevice(t.Context(), iothub.Device{DeviceID: "d"}, nil)
 				return err
-			}},
-		{"update with another etag", "PUT /devices/d", `"Mg=="`, `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
+			},
+		},
+		{
+			"update with another etag", "PUT /devices/d", `"Mg=="`, `{"deviceId":"d","capabilities":{"iotEdge":false}}`,
 			func(c *Client) error {
 				_, err := c.UpdateDevice(t.Context(), iothub.Device{DeviceID: "d", ETag: "MQ=="}, &UpdateDeviceOptions{IfMatch: "Mg=="})
 				return err
-			}},
+			},
+		},
 		{"delete", "DELETE /devices/d", `"*"`, "", func(c *Client) error { return c.DeleteDevice(t.Context(), "d", nil) }},
-		{"delete if unchanged", "DELETE /devices/d", `"MQ=="`, "",
-			func(c *Client) error { return c.DeleteDevice(t.Context(), "d", &DeleteDeviceOptions{IfMatch: "MQ=="}) }},
-		{"update twin", "PATCH /twins/d", "", patched,
-			func(c *Client) error { _, err := c.UpdateTwin(t.Context(), "d", patch, nil); return err }},
-		{"update twin if unchanged", "PATCH /twins/d", `"AAAAAAAAAAE="`, patched,
+		{
+			"delete if unchanged", "DELETE /devices/d", `"MQ=="`, "",
+			func(c *Client) error { return c.DeleteDevice(t.Context(), "d", &DeleteDeviceOptions{IfMatch: "MQ=="}) },
+		},
+		{
+			"update twin", "PATCH /twins/d", "", patched,
+			func(c *Client) error { _, err := c.UpdateTwin(t.Context(), "d", patch, nil); return err },
+		},
+		{
+			"update twin if unchanged", "PATCH /twins/d", `"AAAAAAAAAAE="`, patched,
 			func(c *Client) error {
 				_, err := c.UpdateTwin(t.Context(), "d", patch, &UpdateTwinOptions{IfMatch: iothub.TwinETag(1)})
 				return err
-			}},
-		{"replace twin", "PUT /twins/d", `"*"`, patched,
+			},
+		},
+		{
+			"replace twin", "PUT /twins/d", `"*"`, patched,
 			func(c *Client) error {
 				_, err := c.ReplaceTwin(t.Context(), "d", patch, &UpdateTwinOptions{IfMatch: iothub.Any})
 				return err
-			}},
+			},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,7 +252,7 @@ func TestQueryError(t *testing.T) {
 	body := `{"Message":"ErrorCode:ArgumentInvalid;BadRequest","ExceptionMessage":"Tracking ID:1"}`
 	c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("iothub-errorcode", "ArgumentInvalid")
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		w.Write([]byte(body))
 	})
 	_, err := c.QueryPage(t.Context(), "SELEKT", "", 0)

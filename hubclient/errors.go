@@ -80,8 +80,7 @@ func (c *Client) connectionError(ctx context.Context, err error) error {
 		return err
 	}
 	e := &ConnectionError{Kind: kindOf(err), Host: c.host, Sent: true, Err: err}
-	var attempt *attemptError
-	if errors.As(err, &attempt) {
+	if attempt, ok := errors.AsType[*attemptError](err); ok {
 		e.Sent, e.Err = attempt.left, attempt.err
 	}
 	return e

@@ -70,7 +70,7 @@ func TestConnectionError(t *testing.T) {
 		}, NotAHub, false},
 		{"breaks", answer(func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }), Unreachable, true},
 		{"a web page", answer(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("<h1>It works</h1>")) }), NotAHub, true},
-		{"a redirect", answer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }), NotAHub, true},
+		{"a redirect", answer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }), NotAHub, true},
 		{"a web server's 404", answer(http.NotFound), NotAHub, true},
 		{"other JSON", answer(func(w http.ResponseWriter, r *http.Request) { reply(w, 200, map[string]string{"hello": "world"}) }), NotAHub, true},
 		{"the answer breaks off", answer(func(w http.ResponseWriter, r *http.Request) {
@@ -146,8 +146,11 @@ func TestClockSkew(t *testing.T) {
 		hub  time.Duration // the hub's clock, ahead of ours
 		skew time.Duration
 	}{
-		{0, 0}, {4 * time.Minute, 0}, {-4 * time.Minute, 0},
-		{2 * time.Hour, -2 * time.Hour}, {-26 * time.Hour, 26 * time.Hour},
+		{0, 0},
+		{4 * time.Minute, 0},
+		{-4 * time.Minute, 0},
+		{2 * time.Hour, -2 * time.Hour},
+		{-26 * time.Hour, 26 * time.Hour},
 	} {
 		c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Date", now.Add(tt.hub).Format(http.TimeFormat))

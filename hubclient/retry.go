@@ -122,8 +122,7 @@ func attempt(req *policy.Request, op operation) (*http.Response, error) {
 }
 
 func repeatable(op operation, resp *http.Response, err error) bool {
-	var failed *attemptError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*attemptError](err); ok {
 		return passing(failed.err) && (op.safe || !failed.left)
 	}
 	if err != nil || !op.safe {

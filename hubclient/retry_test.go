@@ -72,7 +72,9 @@ func TestRepeat(t *testing.T) {
 		{"429 without patience", status(iothub.ErrThrottling), 1, 1},
 		{"412", status(iothub.ErrPreconditionFailed), 1, 1},
 		{"401", status(iothub.ErrUnauthorizedAccess), 1, 1},
-		{"not a hub", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }, 1, 1},
+		{"not a hub", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, 1, 1},
 	}
 	for _, f := range failures {
 		t.Run(f.name, func(t *testing.T) {
@@ -147,7 +149,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func throttled(retryAfter string) roundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		resp := &http.Response{
-			StatusCode: 429, Header: http.Header{}, Request: r,
+			StatusCode: http.StatusTooManyRequests, Header: http.Header{}, Request: r,
 			Body: io.NopCloser(strings.NewReader(string(iothub.ErrThrottling.ServiceBody("t")))),
 		}
 		if retryAfter != "" {

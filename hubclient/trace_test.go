@@ -17,7 +17,8 @@ func TestTrace(t *testing.T) {
 			return
 		}
 		reply(w, 200, iothub.Device{DeviceID: "d", Authentication: iothub.Authentication{
-			SymmetricKey: iothub.SymmetricKey{Primary: testKey, Secondary: testKey}}})
+			SymmetricKey: iothub.SymmetricKey{Primary: testKey, Secondary: testKey},
+		}})
 	})
 	ctx := iothub.WithAction(t.Context(), "step-3")
 	device := iothub.Device{DeviceID: "d"}

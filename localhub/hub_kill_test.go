@@ -59,7 +59,7 @@ func (r *registry) countUp(ctx context.Context, id string) error {
 		if twin, err = r.updateTwin(ctx, owner, dev(id), p, twin.ETag); err != nil {
 			return err
 		}
-		fmt.Println(id, twin.Version)
+		fmt.Fprintln(os.Stdout, id, twin.Version)
 	}
 }
 

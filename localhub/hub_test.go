@@ -128,7 +128,8 @@ func TestConnectionStringsWithAndWithoutTheHub(t *testing.T) {
 	}
 	print := strings.Repeat("ab", 20)
 	if _, err := h.registry.createDevice(t.Context(), owner, iothub.Device{DeviceID: "x509", Authentication: iothub.Authentication{
-		Type: "selfSigned", X509Thumbprint: iothub.X509Thumbprint{Primary: &print}}}); err != nil {
+		Type: "selfSigned", X509Thumbprint: iothub.X509Thumbprint{Primary: &print},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	service, err := h.ConnectionString("service")

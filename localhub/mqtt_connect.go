@@ -25,18 +25,18 @@ const (
 // one and a half times this. 0, "none" in MQTT, means the longest, our choice.
 const maxKeepAlive = 1177
 
-// connectRefusal is why a CONNECT is not accepted. Code 0 ends the connection
+// refusedError is why a CONNECT is not accepted. Code 0 ends the connection
 // without a CONNACK, as MQTT has it for packets against its rules.
-type connectRefusal struct {
+type refusedError struct {
 	code byte
 	err  error
 }
 
-func (r *connectRefusal) Error() string { return r.err.Error() }
-func (r *connectRefusal) Unwrap() error { return r.err }
+func (r *refusedError) Error() string { return r.err.Error() }
+func (r *refusedError) Unwrap() error { return r.err }
 
 func refuse(code byte, format string, args ...any) error {
-	return &connectRefusal{code, fmt.Errorf(format, args...)}
+	return &refusedError{code, fmt.Errorf(format, args...)}
 }
 
 // connect decides about a CONNECT. What it lets through is a packet mochi has
@@ -46,7 +46,7 @@ func (s *mqttServer) connect(cl *mqtt.Client, c *deviceConn, pk packets.Packet) 
 	if err == nil {
 		return pk, nil
 	}
-	refusal := &connectRefusal{connackNotAuthorized, err}
+	refusal := &refusedError{connackNotAuthorized, err}
 	_ = errors.As(err, &refusal)
 	s.hub.log.Info("device connection refused", "client_id", pk.Connect.ClientIdentifier,
 		"remote", c.RemoteAddr().String(), "connack", refusal.code, "reason", err.Error())
@@ -62,7 +62,7 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 		return err
 	}
 	if err := s.hub.throttle.take(iothub.ThrottleConnections, 1); err != nil {
-		return &connectRefusal{0, err} // the service just closes
+		return &refusedError{0, err} // the service just closes
 	}
 	key := twinKey{user.DeviceID, user.ModuleID}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
@@ -125,9 +125,9 @@ func readConnect(c *deviceConn, pk *packets.Packet) (iothub.UserName, error) {
 func unlessRefusal(err error) error {
 	var refused *iothub.Error
 	if errors.As(err, &refused) && refused.Status < 500 {
-		return &connectRefusal{connackNotAuthorized, err}
+		return &refusedError{connackNotAuthorized, err}
 	}
-	return &connectRefusal{connackUnavailable, err}
+	return &refusedError{connackUnavailable, err}
 }
 
 // will is what a device leaves to be sent as telemetry if its connection ends

@@ -49,7 +49,8 @@ func parsePermission(s string) (permission, error) {
 		i := slices.IndexFunc(rightNames, func(r struct {
 			right permission
 			name  string
-		}) bool {
+		},
+		) bool {
 			return r.name == name
 		})
 		if i < 0 {

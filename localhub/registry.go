@@ -261,8 +261,7 @@ func (r *registry) recordFrom(key twinKey, read func(deviceID, moduleID string) 
 // the data lies.
 func notStored(err error) error {
 	reason := "its store failed"
-	var data *DataError
-	if errors.As(err, &data) {
+	if data, ok := errors.AsType[*DataError](err); ok {
 		reason = data.Kind.Reason()
 	}
 	return &explained{iothub.ErrServerError.With("the hub did not store the change: %s", reason), err}

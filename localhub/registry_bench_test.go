@@ -28,14 +28,18 @@ func (b *bench) fill(n int) {
 
 func (b *bench) sample(i int) *store.Record {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	r := &store.Record{Identity: store.Identity{DeviceID: fmt.Sprintf("device-%06d", i), Generation: "1", IdentityETag: uint64(i) + 1,
-		Status: iothub.StatusEnabled, Authentication: iothub.Authentication{Type: "sas"}}}
+	r := &store.Record{Identity: store.Identity{
+		DeviceID: fmt.Sprintf("device-%06d", i), Generation: "1", IdentityETag: uint64(i) + 1,
+		Status: iothub.StatusEnabled, Authentication: iothub.Authentication{Type: "sas"},
+	}}
 	r.TwinETag = 2
 	r.Tags = parsePatch(b, fmt.Sprintf(`{"tags":{"location":{"region":"US","plant":"plant-%d"},"serial":"%08d"}}`, i%1000, i)).Tags
 	r.Desired = iothub.NewSection(at).Patch(parsePatch(b, fmt.Sprintf(
 		`{"properties":{"desired":{"power_level":%d,"telemetry":{"interval":30,"fields":["t","h"]}}}}`, i%10)).Desired, at, true)
-	r.Reported = iothub.NewSection(at).Patch(iothub.Document{"connectivity": []string{"cellular", "wifi", "ethernet"}[i%3],
-		"firmware": map[string]any{"version": fmt.Sprintf("1.%d.0", i%7), "state": "current"}}, at, false)
+	r.Reported = iothub.NewSection(at).Patch(iothub.Document{
+		"connectivity": []string{"cellular", "wifi", "ethernet"}[i%3],
+		"firmware":     map[string]any{"version": fmt.Sprintf("1.%d.0", i%7), "state": "current"},
+	}, at, false)
 	return r
 }
 

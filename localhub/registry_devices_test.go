@@ -27,8 +27,10 @@ func TestNewDeviceHasKeysAndDefaults(t *testing.T) {
 	if digits, err := base64.StdEncoding.DecodeString(string(d.ETag)); err != nil || strings.Trim(string(digits), "0123456789") != "" {
 		t.Errorf("etag %s is not base64 of digits", d.ETag)
 	}
-	want := iothub.Device{DeviceID: "d", ConnectionState: "Disconnected", Status: "enabled", GenerationID: d.GenerationID, ETag: d.ETag,
-		Authentication: iothub.Authentication{SymmetricKey: keys, Type: "sas"}}
+	want := iothub.Device{
+		DeviceID: "d", ConnectionState: "Disconnected", Status: "enabled", GenerationID: d.GenerationID, ETag: d.ETag,
+		Authentication: iothub.Authentication{SymmetricKey: keys, Type: "sas"},
+	}
 	if diff := cmp.Diff(want, d); diff != "" || d.GenerationID == "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

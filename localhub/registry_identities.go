@@ -86,8 +86,10 @@ func (b *batch) fresh(by actor, wanted store.Identity) *store.Record {
 	rec.Generation = b.generation()
 	// Random, so that a device made anew has another etag than the one before it.
 	rec.IdentityETag = 100_000_000 + rand.Uint64N(900_000_000)
-	rec.Twin = store.Twin{TwinETag: 1, Tags: iothub.Document{},
-		Desired: iothub.NewSection(b.at), Reported: iothub.NewSection(b.at)}
+	rec.Twin = store.Twin{
+		TwinETag: 1, Tags: iothub.Document{},
+		Desired: iothub.NewSection(b.at), Reported: iothub.NewSection(b.at),
+	}
 	b.create(rec)
 	b.after(func() { b.r.announceIdentity(b, by, iothub.OperationCreate, rec) })
 	return rec
@@ -112,8 +114,10 @@ func (b *batch) edgeScope(wanted store.Identity) string {
 func (b *batch) addEdgeModules(by actor, deviceID string, present []*store.Record) {
 	for _, id := range []string{"$edgeAgent", "$edgeHub"} {
 		if !slices.ContainsFunc(present, func(rec *store.Record) bool { return rec.ModuleID == id }) {
-			b.fresh(by, store.Identity{DeviceID: deviceID, ModuleID: id, Status: iothub.StatusEnabled,
-				ManagedBy: "iotEdge", Authentication: iothub.Authentication{Type: "none"}})
+			b.fresh(by, store.Identity{
+				DeviceID: deviceID, ModuleID: id, Status: iothub.StatusEnabled,
+				ManagedBy: "iotEdge", Authentication: iothub.Authentication{Type: "none"},
+			})
 		}
 	}
 }
@@ -180,7 +184,7 @@ func (b *batch) deleteIdentity(by actor, key twinKey, ifMatch iothub.ETag) error
 		if err != nil {
 			return err
 		}
-		gone = append(modules, old)
+		gone = slices.Concat(modules, gone)
 	}
 	for _, rec := range gone {
 		b.delete(rec)

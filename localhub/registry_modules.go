@@ -115,8 +115,10 @@ func moduleIdentityOf(m iothub.Module) (store.Identity, error) {
 		m.Authentication = iothub.Authentication{}
 	}
 	authentication, err := authenticationOf(m.Authentication)
-	return store.Identity{DeviceID: m.DeviceID, ModuleID: m.ModuleID, Status: iothub.StatusEnabled,
-		Authentication: authentication, ManagedBy: m.ManagedBy}, err
+	return store.Identity{
+		DeviceID: m.DeviceID, ModuleID: m.ModuleID, Status: iothub.StatusEnabled,
+		Authentication: authentication, ManagedBy: m.ManagedBy,
+	}, err
 }
 
 func (r *registry) showModule(rec *store.Record) iothub.Module {

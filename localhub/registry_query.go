@@ -49,8 +49,7 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 }
 
 func queryRefusal(err error) error {
-	var q *query.Error
-	if errors.As(err, &q) {
+	if q, ok := errors.AsType[*query.Error](err); ok {
 		return &explained{iothub.ErrArgumentInvalid.With("%s", q.Error()), q}
 	}
 	return err
@@ -145,7 +144,7 @@ func (s *search) scan(ctx context.Context, v *store.View, after int64, visit fun
 		return failed == nil
 	}
 	err := v.Scan(ctx, scan)
-	if failed != nil && failed != errEndOfPage {
+	if failed != nil && !errors.Is(failed, errEndOfPage) {
 		return failed
 	}
 	return err

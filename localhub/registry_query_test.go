@@ -109,8 +109,10 @@ func TestProjectionsGroupsAndTop(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"SELECT deviceId, tags.location.plant AS plant FROM devices WHERE properties.desired.n >= 3",
-			[]string{`{"deviceId":"d3","plant":"Redmond43"}`, `{"deviceId":"d6","plant":"Redmond43"}`}},
+		{
+			"SELECT deviceId, tags.location.plant AS plant FROM devices WHERE properties.desired.n >= 3",
+			[]string{`{"deviceId":"d3","plant":"Redmond43"}`, `{"deviceId":"d6","plant":"Redmond43"}`},
+		},
 		{"SELECT TOP 3 deviceId FROM devices", []string{`{"deviceId":"d0"}`, `{"deviceId":"d1"}`, `{"deviceId":"d2"}`}},
 		{"SELECT COUNT() AS n FROM devices WHERE properties.reported.connectivity = 'cellular'", []string{`{"n":4}`}},
 		{"SELECT COUNT() AS n FROM devices WHERE deviceId = 'none'", []string{`{"n":0}`}},

@@ -27,7 +27,8 @@ func (p presence) state() string {
 func (r *registry) loadPresence(ctx context.Context) error {
 	return r.store.ActivityOf(ctx, func(a store.Activity) {
 		r.presence[twinKey{a.DeviceID, a.ModuleID}] = &presence{
-			lastActivity: a.LastActivity, connectionUpdated: a.ConnectionUpdated}
+			lastActivity: a.LastActivity, connectionUpdated: a.ConnectionUpdated,
+		}
 	})
 }
 
@@ -88,7 +89,8 @@ func (r *registry) keepSubscriptions(key twinKey, s session, filters []string) e
 	return r.do(context.Background(), func(b *batch) error {
 		if r.seen(key).session == s {
 			b.subscriptions = append(b.subscriptions, store.Subscriptions{
-				DeviceID: key.DeviceID, ModuleID: key.ModuleID, Filters: filters})
+				DeviceID: key.DeviceID, ModuleID: key.ModuleID, Filters: filters,
+			})
 		}
 		return nil
 	})
@@ -209,8 +211,10 @@ func (r *registry) flushActivity() (more bool) {
 		}
 		if p.dirty {
 			p.dirty = false
-			b.Activity = append(b.Activity, store.Activity{DeviceID: key.DeviceID, ModuleID: key.ModuleID,
-				LastActivity: p.lastActivity, ConnectionUpdated: p.connectionUpdated})
+			b.Activity = append(b.Activity, store.Activity{
+				DeviceID: key.DeviceID, ModuleID: key.ModuleID,
+				LastActivity: p.lastActivity, ConnectionUpdated: p.connectionUpdated,
+			})
 		}
 	}
 	r.mu.Unlock()
@@ -231,7 +235,7 @@ func (r *registry) patchReported(key twinKey, s session, rid string, patch []byt
 	r.touch(key)
 	doc, parseErr := parseReported(patch)
 	var version int64
-	r.enqueue(context.Background(), &op{
+	_ = r.enqueue(context.Background(), &op{
 		apply: func(b *batch) error {
 			if parseErr != nil {
 				return parseErr
@@ -292,7 +296,7 @@ func (r *registry) report(b *batch, key twinKey, doc iothub.Document, base *int6
 func (r *registry) readTwin(key twinKey, s session, rid string) {
 	r.touch(key)
 	var body []byte
-	r.enqueue(context.Background(), &op{
+	_ = r.enqueue(context.Background(), &op{
 		apply: func(b *batch) error {
 			rec, err := b.record(key)
 			if err == nil {

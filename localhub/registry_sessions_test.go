@@ -199,8 +199,10 @@ func TestChangesTellWhatWhoAndFromWhat(t *testing.T) {
 }
 
 func shownChange(t *testing.T, c iothub.Change) string {
-	fields := []string{string(c.Kind), c.Operation, c.Policy + "/" + c.Device, "v" + toJSON(t, c.Version), string(c.ETag),
-		toJSON(t, c.SectionVersion), toJSON(t, c.Patch), toJSON(t, c.Old)}
+	fields := []string{
+		string(c.Kind), c.Operation, c.Policy + "/" + c.Device, "v" + toJSON(t, c.Version), string(c.ETag),
+		toJSON(t, c.SectionVersion), toJSON(t, c.Patch), toJSON(t, c.Old),
+	}
 	if c.Telemetry != nil {
 		fields = append(fields, toJSON(t, c.Telemetry))
 	}

@@ -60,7 +60,7 @@ func (b *bench) open() {
 
 func (b *bench) shut() {
 	b.Helper()
-	b.registry.close()
+	b.close()
 	b.check(b.store.Close())
 }
 
@@ -298,8 +298,10 @@ func TestVersionsAndETags(t *testing.T) {
 func TestSectionsAfterWrites(t *testing.T) {
 	const start = `{"tags":{"a":{"b":1,"c":2},"l":[1,2]},"properties":{"desired":{"a":{"b":1,"c":2},"n":1.0}}}`
 	for _, test := range []struct{ name, body, tags, desired string }{
-		{"merge", `{"tags":{"a":{"b":9}},"properties":{"desired":{"a":{"d":3}}}}`,
-			`{"a":{"b":9,"c":2},"l":[1,2]}`, `{"a":{"b":1,"c":2,"d":3},"n":1.0}`},
+		{
+			"merge", `{"tags":{"a":{"b":9}},"properties":{"desired":{"a":{"d":3}}}}`,
+			`{"a":{"b":9,"c":2},"l":[1,2]}`, `{"a":{"b":1,"c":2,"d":3},"n":1.0}`,
+		},
 		{"null removes", `{"tags":{"a":{"b":null,"x":null},"l":null},"properties":{"desired":{"a":null}}}`, `{"a":{"c":2}}`, `{"n":1.0}`},
 		{"last child leaves an object", `{"tags":{"a":{"b":null,"c":null}}}`, `{"a":{},"l":[1,2]}`, `{"a":{"b":1,"c":2},"n":1.0}`},
 		{"array replaces", `{"tags":{"l":[3]}}`, `{"a":{"b":1,"c":2},"l":[3]}`, `{"a":{"b":1,"c":2},"n":1.0}`},

@@ -171,8 +171,7 @@ func TestAFullDiskIsToldWithoutThePath(t *testing.T) {
 	if e := iothub.AsError(err); !errors.Is(e, iothub.ErrServerError) || e.Message != "the hub did not store the change: its disk is full" {
 		t.Errorf("%v", e)
 	}
-	var data *DataError
-	if !errors.As(err, &data) {
+	if _, ok := errors.AsType[*DataError](err); !ok {
 		t.Error("the cause is lost")
 	}
 }
@@ -261,7 +260,7 @@ func TestAClosedRegistryAnswers(t *testing.T) {
 	b := newBench(t)
 	b.create("d")
 	s := b.connectTo("d")
-	b.registry.close()
+	b.close()
 	if got := s.next(t); got != "end: the hub is stopping" {
 		t.Error(got)
 	}

@@ -83,7 +83,7 @@ func (s *restServer) routes() []route {
 	}
 }
 
-func newRESTServer(h *Hub) (*restServer, error) {
+func newRESTServer(h *Hub) *restServer {
 	s := &restServer{hub: h, stopping: make(chan struct{}), heartbeat: changesHeartbeat}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	e := echo.New()
@@ -108,17 +108,16 @@ func newRESTServer(h *Hub) (*restServer, error) {
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
 	}
-	return s, nil
+	return s
 }
 
 // start serves on a plain TCP listener until close.
-func (s *restServer) start(ln net.Listener) error {
+func (s *restServer) start(ln net.Listener) {
 	go func() {
 		if err := s.http.ServeTLS(ln, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			s.hub.log.Error("service api stopped", "error", err)
 		}
 	}()
-	return nil
 }
 
 // close ends the streams first, then lets running requests finish within ctx.
@@ -228,8 +227,7 @@ func newRequestID() string {
 // body reads what guard has limited.
 func body(c echo.Context) ([]byte, error) {
 	b, err := io.ReadAll(c.Request().Body)
-	var over *http.MaxBytesError
-	if errors.As(err, &over) {
+	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge(over.Limit)
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -112,8 +113,7 @@ type repair struct {
 }
 
 func placeOf(err error) *position {
-	var syntax *iothub.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*iothub.SyntaxError](err); ok {
 		return &position{Line: syntax.Line, Column: syntax.Column, Length: 1, Code: "json", Message: syntax.Message}
 	}
 	var q *query.Error
@@ -136,6 +136,5 @@ func withPosition(envelope []byte, p *position) []byte {
 	if err != nil {
 		return envelope
 	}
-	out := append(envelope[:len(envelope)-1], `,"position":`...)
-	return append(append(out, b...), '}')
+	return slices.Concat(envelope[:len(envelope)-1], []byte(`,"position":`), b, []byte("}"))
 }

@@ -61,8 +61,10 @@ func TestImportModes(t *testing.T) {
 		{`[{"id":"c","importMode":"updateTwinIfMatchETag","twinETag":"AAAAAAAAAAM=","tags":{"e":3}}]`, "200"},
 		{`[{"id":"e","importMode":"DeleteIfMatchETag","etag":"c3RhbGU="},{"id":"d","importMode":"Delete"},{"id":"none","importMode":"delete"}]`, "400, e EtagDoesNotMatch, none DeviceNotFound"},
 		{`[{"id":"e","importMode":"deleteIfMatchETag","etag":"%e"}]`, "200"},
-		{`[{"id":"a","moduleId":"m","importMode":"create","tags":{"of":"m"}},{"id":"none","moduleId":"m","importMode":"create"},{"id":"c","moduleId":"x","importMode":"update"}]`,
-			"400, none/m DeviceNotFound, c/x ModuleNotFound"},
+		{
+			`[{"id":"a","moduleId":"m","importMode":"create","tags":{"of":"m"}},{"id":"none","moduleId":"m","importMode":"create"},{"id":"c","moduleId":"x","importMode":"update"}]`,
+			"400, none/m DeviceNotFound, c/x ModuleNotFound",
+		},
 		{`[{"id":"a","moduleId":"m","importMode":"updateTwin","properties":{"desired":{"y":1}}}]`, "200"},
 	} {
 		body := c.body

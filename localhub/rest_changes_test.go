@@ -67,7 +67,7 @@ func TestChanges(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
 	res, next := w.changes("", w.token("service"))
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Cache-Control") != "no-store" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
 	}
 	first, err := next()

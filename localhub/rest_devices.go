@@ -134,8 +134,7 @@ func readJSON(text []byte, into any) error {
 		return iothub.ErrNotObject
 	}
 	err = json.NewDecoder(bytes.NewReader(text)).Decode(into)
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return iothub.ErrDeserialization.With("%s must not be a %s", mismatch.Field, mismatch.Value)
 	}
 	if err != nil {

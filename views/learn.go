@@ -73,7 +73,3 @@ type WireLine struct {
 func (p LearnProps) action(act string) string {
 	return p.Path + "/" + strconv.Itoa(p.Number) + "/" + act
 }
-
-func (p LearnProps) step(n int) string {
-	return p.Path + "/" + strconv.Itoa(n) + "/go"
-}

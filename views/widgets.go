@@ -1,6 +1,10 @@
 package views
 
-import "github.com/a-h/templ"
+import (
+	"maps"
+
+	"github.com/a-h/templ"
+)
 
 // ConnectionProps is a device's connection: State is "online", "offline" or
 // "unknown"; Text is the sentence shown ("offline since 13:40"), empty for the
@@ -241,8 +245,6 @@ func (p FieldProps) attrs() templ.Attributes {
 	if p.Error != "" {
 		a["aria-invalid"] = "true"
 	}
-	for name, value := range p.Attrs {
-		a[name] = value
-	}
+	maps.Copy(a, p.Attrs)
 	return a
 }

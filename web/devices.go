@@ -43,7 +43,7 @@ type listing struct {
 
 func parseListing(q url.Values) listing {
 	l := listing{text: strings.TrimSpace(q.Get("q")), from: q.Get("from")}
-	for _, state := range strings.Split(q.Get("state"), ",") {
+	for state := range strings.SplitSeq(q.Get("state"), ",") {
 		if slices.Contains(iothub.States, iothub.State(state)) && state != string(iothub.DeviceOnly) {
 			l.states = append(l.states, iothub.State(state))
 		}
@@ -98,8 +98,10 @@ func (l listing) href(path string, with func(*listing)) string {
 func (l listing) filtered() bool { return l.text != "" || len(l.states) > 0 || l.conn != "" }
 
 func (l listing) query(limit int) fleet.Query {
-	return fleet.Query{Text: l.text, States: l.states, Connection: connections[l.conn],
-		Sort: sorts[l.sort], Desc: l.desc, After: l.from, Limit: limit}
+	return fleet.Query{
+		Text: l.text, States: l.states, Connection: connections[l.conn],
+		Sort: sorts[l.sort], Desc: l.desc, After: l.from, Limit: limit,
+	}
 }
 
 // devicesPage lists the devices of a hub.
@@ -208,9 +210,11 @@ func (s *Server) devicesNotice(ctx context.Context, h *Hub, status fleet.Status)
 // devicesFoot says which part of how many is shown, how complete that is, and
 // how old.
 func (s *Server) devicesFoot(ctx context.Context, h *Hub, l listing, list fleet.Page) views.PagerProps {
-	p := views.PagerProps{Text: text.T(ctx, "devices.count", "Count", list.Total,
-		"First", min(list.Offset+1, list.Total), "Last", list.Offset+len(list.Devices)),
-		Note: s.freshness(ctx, h.Fleet.Status())}
+	p := views.PagerProps{
+		Text: text.T(ctx, "devices.count", "Count", list.Total,
+			"First", min(list.Offset+1, list.Total), "Last", list.Offset+len(list.Devices)),
+		Note: s.freshness(ctx, h.Fleet.Status()),
+	}
 	turn := func(from string) string {
 		return l.href(h.devicesPath(), func(l *listing) { l.from = from })
 	}
@@ -237,8 +241,10 @@ func (s *Server) freshness(ctx context.Context, status fleet.Status) string {
 
 // deviceRow maps one device of the picture to its row.
 func (s *Server) deviceRow(ctx context.Context, h *Hub, d fleet.Device) views.DeviceRowProps {
-	row := views.DeviceRowProps{ID: d.ID, Href: h.devicePath(d.ID), Disabled: !d.Enabled,
-		Connection: views.ConnectionProps{State: "offline"}}
+	row := views.DeviceRowProps{
+		ID: d.ID, Href: h.devicePath(d.ID), Disabled: !d.Enabled,
+		Connection: views.ConnectionProps{State: "offline"},
+	}
 	if d.Connected {
 		row.Connection.State = "online"
 	}

@@ -21,8 +21,10 @@ func (s *Server) deviceAddPage(c echo.Context) error {
 
 func (s *Server) deviceAddForm(c echo.Context, id, problem string) views.DeviceAddProps {
 	h := hubOf(c)
-	return views.DeviceAddProps{Action: h.path() + "/add-device", ID: id, Error: problem,
-		CancelHref: h.devicesPath(), Prefix: "add-page-"}
+	return views.DeviceAddProps{
+		Action: h.path() + "/add-device", ID: id, Error: problem,
+		CancelHref: h.devicesPath(), Prefix: "add-page-",
+	}
 }
 
 func (s *Server) showDeviceAdd(c echo.Context, status int, form views.DeviceAddProps) error {

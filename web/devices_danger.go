@@ -18,10 +18,12 @@ import (
 func dangerProps(ctx context.Context, h *Hub, d iothub.Device) views.DangerProps {
 	path := h.devicePath(d.DeviceID)
 	status := func(to string) views.ConfirmProps {
-		return views.ConfirmProps{ID: "status-" + to, Action: path + "/status",
+		return views.ConfirmProps{
+			ID: "status-" + to, Action: path + "/status",
 			Title: text.T(ctx, "identity.disable.title", "Device", d.DeviceID), Text: text.T(ctx, "identity.disable.text"),
 			Submit: text.T(ctx, "identity.to."+to), Word: d.DeviceID, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", d.DeviceID),
-			Hidden: []views.Hidden{{Name: "etag", Value: string(d.ETag)}, {Name: "status", Value: to}}}
+			Hidden: []views.Hidden{{Name: "etag", Value: string(d.ETag)}, {Name: "status", Value: to}},
+		}
 	}
 	return views.DangerProps{
 		Enable: status(iothub.StatusEnabled), Disable: status(iothub.StatusDisabled), Delete: deleteConfirm(ctx, h, d.DeviceID, d.ETag),
@@ -30,10 +32,12 @@ func dangerProps(ctx context.Context, h *Hub, d iothub.Device) views.DangerProps
 }
 
 func deleteConfirm(ctx context.Context, h *Hub, id string, etag iothub.ETag) views.ConfirmProps {
-	return views.ConfirmProps{ID: "delete", Action: h.devicePath(id) + "/delete", Danger: true,
+	return views.ConfirmProps{
+		ID: "delete", Action: h.devicePath(id) + "/delete", Danger: true,
 		Title: text.T(ctx, "identity.delete.title", "Device", id), Text: text.T(ctx, "identity.delete.text"),
 		Submit: text.T(ctx, "identity.delete"), Word: id, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", id),
-		Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}}}
+		Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}},
+	}
 }
 
 // deviceDeletePage and deviceDisablePage ask on pages of their own, for whoever
@@ -151,6 +155,8 @@ func (s *Server) identityChanged(c echo.Context, id string, err error) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	return &problem{status: http.StatusPreconditionFailed, code: "changed-meanwhile", cause: err,
-		actions: []views.Link{{Label: text.T(ctx, "error.open-device", "Device", id), Href: hubOf(c).devicePath(id) + "?view=identity"}}}
+	return &problem{
+		status: http.StatusPreconditionFailed, code: "changed-meanwhile", cause: err,
+		actions: []views.Link{{Label: text.T(ctx, "error.open-device", "Device", id), Href: hubOf(c).devicePath(id) + "?view=identity"}},
+	}
 }

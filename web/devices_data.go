@@ -42,9 +42,11 @@ type listData struct {
 }
 
 func deviceDataOf(d fleet.Device) deviceData {
-	data := deviceData{DeviceID: d.ID, Wanted: d.Wanted, Differing: d.Differing, Version: d.Version,
+	data := deviceData{
+		DeviceID: d.ID, Wanted: d.Wanted, Differing: d.Differing, Version: d.Version,
 		ConnectionState: iothub.Disconnected, Status: iothub.StatusDisabled, ReadAt: d.ReadAt.UTC(),
-		LastActivity: known(d.LastActivity)}
+		LastActivity: known(d.LastActivity),
+	}
 	if d.Connected {
 		data.ConnectionState = iothub.Connected
 	}
@@ -68,8 +70,10 @@ func known(t time.Time) *time.Time {
 
 func devicesData(h *Hub, l listing, list fleet.Page) listData {
 	status := h.Fleet.Status()
-	data := listData{Hub: h.Slug, Devices: []deviceData{}, Total: list.Total, Known: list.Known, OfHub: status.Total,
-		Complete: status.Complete, Live: status.Live, AsOf: known(status.AsOf)}
+	data := listData{
+		Hub: h.Slug, Devices: []deviceData{}, Total: list.Total, Known: list.Known, OfHub: status.Total,
+		Complete: status.Complete, Live: status.Live, AsOf: known(status.AsOf),
+	}
 	for _, d := range list.Devices {
 		data.Devices = append(data.Devices, deviceDataOf(d))
 	}
@@ -116,8 +120,10 @@ func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
 }
 
 func csvRow(d deviceData) []string {
-	return []string{d.DeviceID, string(d.State), csvTime(d.Since), strconv.Itoa(d.Wanted), strconv.Itoa(d.Differing),
-		d.ConnectionState, d.Status, csvTime(d.LastActivity)}
+	return []string{
+		d.DeviceID, string(d.State), csvTime(d.Since), strconv.Itoa(d.Wanted), strconv.Itoa(d.Differing),
+		d.ConnectionState, d.Status, csvTime(d.LastActivity),
+	}
 }
 
 func csvTime(t *time.Time) string {

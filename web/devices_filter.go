@@ -22,9 +22,11 @@ func devicesFilter(ctx context.Context, path string, l listing, list fleet.Page)
 	for _, state := range needsLook {
 		look += list.States[state]
 	}
-	f.NeedsLook = views.ChoiceLink{Label: text.T(ctx, "devices.state.look"), Count: text.Number(ctx, look),
+	f.NeedsLook = views.ChoiceLink{
+		Label: text.T(ctx, "devices.state.look"), Count: text.Number(ctx, look),
 		Href:   l.href(path, func(l *listing) { l.states = needsLook }),
-		Chosen: slices.Equal(l.states, needsLook)}
+		Chosen: slices.Equal(l.states, needsLook),
+	}
 	for _, state := range iothub.States {
 		if state == iothub.DeviceOnly { // never a whole device's
 			continue
@@ -68,8 +70,10 @@ func connectionChoices(ctx context.Context, path string, l listing, list fleet.P
 	}
 	choices := []views.ChoiceLink{{Label: text.T(ctx, "devices.connection.all"), Href: choose(""), Chosen: l.conn == ""}}
 	for _, conn := range []string{"online", "offline"} {
-		choices = append(choices, views.ChoiceLink{Label: text.T(ctx, "connection."+conn), Href: choose(conn),
-			Chosen: l.conn == conn, Count: text.Number(ctx, list.Connections[connections[conn]])})
+		choices = append(choices, views.ChoiceLink{
+			Label: text.T(ctx, "connection."+conn), Href: choose(conn),
+			Chosen: l.conn == conn, Count: text.Number(ctx, list.Connections[connections[conn]]),
+		})
 	}
 	return choices
 }
@@ -90,8 +94,10 @@ func hiddenFields(l listing) []views.Hidden {
 func filterChips(ctx context.Context, path string, l listing) []views.ChipProps {
 	var chips []views.ChipProps
 	add := func(label string, without func(*listing)) {
-		chips = append(chips, views.ChipProps{Label: label, RemoveHref: l.href(path, without),
-			RemoveLabel: text.T(ctx, "devices.chip.remove", "Filter", label)})
+		chips = append(chips, views.ChipProps{
+			Label: label, RemoveHref: l.href(path, without),
+			RemoveLabel: text.T(ctx, "devices.chip.remove", "Filter", label),
+		})
 	}
 	if l.text != "" {
 		add(text.T(ctx, "devices.chip.text", "Text", l.text), func(l *listing) { l.text = "" })

@@ -58,8 +58,10 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.Id
 		return p
 	}
 	for i, what := range secrets {
-		secret := views.SecretProps{ID: what.name, Label: text.T(ctx, "identity."+what.name),
-			Hint: text.T(ctx, "identity."+what.name+".hint"), RevealURL: path + "/secret?what=" + what.name}
+		secret := views.SecretProps{
+			ID: what.name, Label: text.T(ctx, "identity."+what.name),
+			Hint: text.T(ctx, "identity."+what.name+".hint"), RevealURL: path + "/secret?what=" + what.name,
+		}
 		if i < 2 {
 			p.Keys = append(p.Keys, secret)
 		} else {
@@ -71,8 +73,10 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.Id
 
 // identityStatus is what changes while one looks.
 func (s *Server) identityStatus(ctx context.Context, d iothub.Device) views.IdentityStatus {
-	p := views.IdentityStatus{Enabled: d.Status != iothub.StatusDisabled, Reason: d.StatusReason,
-		Connection: views.ConnectionProps{State: "offline"}}
+	p := views.IdentityStatus{
+		Enabled: d.Status != iothub.StatusDisabled, Reason: d.StatusReason,
+		Connection: views.ConnectionProps{State: "offline"},
+	}
 	if d.ConnectionState == iothub.Connected {
 		p.Connection.State = "online"
 	}

@@ -144,8 +144,10 @@ func (l *liveList) order(ctx context.Context, devices []fleet.Device) views.Orde
 	if n == 0 {
 		return views.OrderProps{}
 	}
-	return views.OrderProps{Text: text.T(ctx, "devices.order", "Count", n),
-		Href: l.href(l.h.devicesPath(), func(x *listing) { x.from = l.from })}
+	return views.OrderProps{
+		Text: text.T(ctx, "devices.order", "Count", n),
+		Href: l.href(l.h.devicesPath(), func(x *listing) { x.from = l.from }),
+	}
 }
 
 // moved counts the rows that have to move, come or go to turn one list into the

@@ -50,8 +50,7 @@ var errNoPage = &problem{status: http.StatusNotFound, code: "not-found"}
 
 // badForm makes a problem of a body that could not be read.
 func badForm(err error) error {
-	var tooBig *http.MaxBytesError
-	if errors.As(err, &tooBig) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
 	return &problem{status: http.StatusBadRequest, code: "bad-form", cause: err}
@@ -98,8 +97,10 @@ func (s *Server) showProblem(c echo.Context, p *problem, reference string) error
 	title := text.T(c.Request().Context(), "error."+p.code+".title", p.args...)
 	switch {
 	case wantsJSON(c):
-		return showJSON(c, p.status, map[string]errorBody{"error": {Code: p.code, Title: title,
-			What: props.What, Safe: props.Safe, Do: props.Do, Detail: props.Detail, RequestID: reference}})
+		return showJSON(c, p.status, map[string]errorBody{"error": {
+			Code: p.code, Title: title,
+			What: props.What, Safe: props.Safe, Do: props.Do, Detail: props.Detail, RequestID: reference,
+		}})
 	case isFragment(c):
 		return render(c, p.status, views.ErrorNotice(props))
 	}
@@ -120,8 +121,10 @@ func errorProps(c echo.Context, p *problem, reference string) views.ErrorProps {
 		}
 		return ""
 	}
-	props := views.ErrorProps{What: say("what"), Safe: say("safe"), Do: say("do"), Detail: p.detail,
-		Actions: p.actions, Reference: reference}
+	props := views.ErrorProps{
+		What: say("what"), Safe: say("safe"), Do: say("do"), Detail: p.detail,
+		Actions: p.actions, Reference: reference,
+	}
 	if props.Safe == "" && p.cause != nil {
 		props.Safe = text.T(ctx, safety(c, p))
 	}
@@ -180,16 +183,22 @@ func (s *Server) explainFor(ctx context.Context, h *Hub, id string, err error) *
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &tooBig):
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "body-too-large",
-			args: []any{"Limit", text.Size(ctx, tooBig.Limit)}}
+		return &problem{
+			status: http.StatusRequestEntityTooLarge, code: "body-too-large",
+			args: []any{"Limit", text.Size(ctx, tooBig.Limit)},
+		}
 	case errors.As(err, &connection):
 		return explainConnection(ctx, h, connection)
 	case errors.As(err, &throttled):
-		return &problem{status: http.StatusTooManyRequests, code: "throttled", wait: throttled.RetryAfter,
-			args: []any{"Span", text.Span(ctx, throttled.RetryAfter)}, cause: err}
+		return &problem{
+			status: http.StatusTooManyRequests, code: "throttled", wait: throttled.RetryAfter,
+			args: []any{"Span", text.Span(ctx, throttled.RetryAfter)}, cause: err,
+		}
 	case errors.As(err, &limit):
-		return &problem{status: http.StatusUnprocessableEntity, code: "limit", cause: err,
-			detail: limitText(ctx, limit, nil)}
+		return &problem{
+			status: http.StatusUnprocessableEntity, code: "limit", cause: err,
+			detail: limitText(ctx, limit, nil),
+		}
 	case errors.As(err, &refused):
 		return explainRefusal(ctx, h, id, refused)
 	case errors.As(err, &routing):
@@ -210,8 +219,10 @@ func explainRouting(e *echo.HTTPError) *problem {
 
 // explainConnection is about a hub that gave no answer.
 func explainConnection(ctx context.Context, h *Hub, e *hubclient.ConnectionError) *problem {
-	p := &problem{status: http.StatusBadGateway, code: "hub-" + string(e.Kind), sent: e.Sent, cause: e,
-		args: []any{"Host", e.Host}}
+	p := &problem{
+		status: http.StatusBadGateway, code: "hub-" + string(e.Kind), sent: e.Sent, cause: e,
+		args: []any{"Host", e.Host},
+	}
 	if e.Kind == hubclient.Timeout {
 		p.status = http.StatusGatewayTimeout
 	}

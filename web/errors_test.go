@@ -60,14 +60,14 @@ func TestExplain(t *testing.T) {
 				if p.status != tt.status || p.code != tt.code {
 					t.Fatalf("%d %s, want %d %s", p.status, p.code, tt.status, tt.code)
 				}
-				checkWords(t, text.With(t.Context(), lang), p)
+				checkWords(text.With(t.Context(), lang), t, p)
 			}
 		})
 	}
 }
 
 // checkWords makes sure that a problem has its words, with every place filled.
-func checkWords(t *testing.T, ctx context.Context, p *problem) {
+func checkWords(ctx context.Context, t *testing.T, p *problem) {
 	t.Helper()
 	for _, part := range []string{"title", "what", "do"} {
 		id := "error." + p.code + "." + part
@@ -82,7 +82,7 @@ func TestEveryProblemCodeHasWords(t *testing.T) {
 	for _, code := range []string{"no-hub", "foreign-host", "cross-site", "too-many-streams", "method", "hub-refused"} {
 		for _, lang := range text.Languages() {
 			p := &problem{code: code, args: []any{"Hub", "x", "Host", "x"}}
-			checkWords(t, text.With(t.Context(), lang), p)
+			checkWords(text.With(t.Context(), lang), t, p)
 		}
 	}
 }
@@ -114,8 +114,10 @@ func TestErrorAsPageFragmentAndData(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatal(err, w.Body)
 		}
-		want := errorBody{Code: "no-hub", Title: "No hub of this name", What: "This dashboard does not manage a hub called none.",
-			Do: "Check the address, or start again from the start page.", RequestID: w.Header().Get("X-Request-Id")}
+		want := errorBody{
+			Code: "no-hub", Title: "No hub of this name", What: "This dashboard does not manage a hub called none.",
+			Do: "Check the address, or start again from the start page.", RequestID: w.Header().Get("X-Request-Id"),
+		}
 		if body.Error != want || w.Code != http.StatusNotFound {
 			t.Errorf("%d %+v\nwant %+v", w.Code, body.Error, want)
 		}

@@ -80,8 +80,10 @@ func parseTwinForm(section iothub.SectionName, v url.Values) (twinForm, error) {
 	if err != nil || v.Get("etag") == "" {
 		return twinForm{}, errBadForm
 	}
-	f := twinForm{Section: section, Base: base, ETag: iothub.ETag(v.Get("etag")),
-		Version: v.Get("version"), Undoes: v.Get("undoes")}
+	f := twinForm{
+		Section: section, Base: base, ETag: iothub.ETag(v.Get("etag")),
+		Version: v.Get("version"), Undoes: v.Get("undoes"),
+	}
 	f.AsJSON = v.Get("as") == kindJSON
 	f.JSON = strings.ReplaceAll(v.Get("json"), "\r\n", "\n")
 	f.Rows, err = parseFormRows(v)
@@ -111,8 +113,11 @@ func (f *twinForm) seen() []views.Hidden {
 		as = kindJSON
 	}
 	return []views.Hidden{
-		{Name: "base", Value: compact(f.Base)}, {Name: "etag", Value: string(f.ETag)},
-		{Name: "version", Value: f.Version}, {Name: "undoes", Value: f.Undoes}, {Name: "as", Value: as},
+		{Name: "base", Value: compact(f.Base)},
+		{Name: "etag", Value: string(f.ETag)},
+		{Name: "version", Value: f.Version},
+		{Name: "undoes", Value: f.Undoes},
+		{Name: "as", Value: as},
 	}
 }
 

@@ -20,8 +20,10 @@ func jsonMistake(ctx context.Context, typed string, err error) mistake {
 	var twice *duplicateError
 	switch {
 	case errors.As(err, &twice):
-		return mistake{Field: jsonField, Line: twice.Line, Column: twice.Column,
-			Text: text.T(ctx, "twin.problem.duplicate", "Line", twice.Line, "Column", twice.Column, "Name", shortened(twice.Name))}
+		return mistake{
+			Field: jsonField, Line: twice.Line, Column: twice.Column,
+			Text: text.T(ctx, "twin.problem.duplicate", "Line", twice.Line, "Column", twice.Column, "Name", shortened(twice.Name)),
+		}
 	case !errors.As(err, &syntax):
 		return mistake{Field: jsonField, Text: text.T(ctx, "twin.problem.object")}
 	}

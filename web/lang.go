@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,10 +63,8 @@ func cookie(c echo.Context, name string) string {
 
 // oneOf is value if it is among the allowed, else "".
 func oneOf(value string, allowed ...string) string {
-	for _, a := range allowed {
-		if value == a {
-			return value
-		}
+	if slices.Contains(allowed, value) {
+		return value
 	}
 	return ""
 }
@@ -91,8 +90,10 @@ func (s *Server) settingsSave(c echo.Context) error {
 // setCookie keeps a taste for a year; the empty value removes it. The script
 // reads the theme to switch it without a reload, hence no HttpOnly.
 func setCookie(c echo.Context, name, value string) {
-	k := &http.Cookie{Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode,
-		MaxAge: int((365 * 24 * time.Hour).Seconds())}
+	k := &http.Cookie{
+		Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode,
+		MaxAge: int((365 * 24 * time.Hour).Seconds()),
+	}
 	if value == "" {
 		k.MaxAge = -1
 	}

@@ -285,8 +285,10 @@ func startDeviceApp(ctx context.Context, w walk) error {
 		return err
 	}
 	err = w.hub.Sim.Start(ctx, devicesim.Spec{
-		ConnectionString: iothub.DeviceConnectionString{HostName: w.hub.DeviceHostName, DeviceID: w.device,
-			SharedAccessKey: device.Authentication.SymmetricKey.Primary},
+		ConnectionString: iothub.DeviceConnectionString{
+			HostName: w.hub.DeviceHostName, DeviceID: w.device,
+			SharedAccessKey: device.Authentication.SymmetricKey.Primary,
+		},
 		Connectivity: "cellular",
 	})
 	if errors.Is(err, devicesim.ErrRunning) {

@@ -70,8 +70,10 @@ func TestQueriesCountHoweverTheyAreSpaced(t *testing.T) {
 		}
 		return string(b)
 	}
-	entry := iothub.WireEntry{Protocol: "HTTP", Method: http.MethodPost, URL: "https://localhost/devices/query?api-version=2021-04-12", Status: 200,
-		RequestBody: body(strings.ReplaceAll(lessonPlantQuery, " ", "\n  "))}
+	entry := iothub.WireEntry{
+		Protocol: "HTTP", Method: http.MethodPost, URL: "https://localhost/devices/query?api-version=2021-04-12", Status: 200,
+		RequestBody: body(strings.ReplaceAll(lessonPlantQuery, " ", "\n  ")),
+	}
 	w := lessonWalk(entry)
 	if !w.ran(lessonPlantQuery, w.started) || w.ran(lessonCellularQuery, w.started) {
 		t.Error("the query that was run is not recognised")

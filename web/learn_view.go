@@ -30,7 +30,7 @@ func (s *Server) learnProps(ctx context.Context, w walk, n int, back string) (vi
 		Title:    say("title"),
 		Status:   lessonStatus(ctx, w, n, v),
 		Tools:    lessonTools(ctx, w, n),
-		Wire:     lessonWire(ctx, w, n, s.now()),
+		Wire:     lessonWire(ctx, w, n),
 	}
 	for i := 1; text.Has(fmt.Sprintf("learn.%d.text.%d", n, i)); i++ {
 		p.Text = append(p.Text, say(fmt.Sprintf("text.%d", i), "Device", w.device, "Policy", lessonPolicy))
@@ -58,8 +58,10 @@ func lessonExtras(ctx context.Context, w walk, n int, p *views.LearnProps) {
 	case 1:
 		p.Secret = &views.SecretProps{ID: "learn-secret", Label: text.T(ctx, "learn.1.secret", "Policy", lessonPolicy), RevealURL: w.path() + "/secret"}
 	case 2:
-		p.Device = &views.FieldProps{ID: "learn-device", Name: "device", Label: text.T(ctx, "learn.2.device"), Value: w.device,
-			Hint: text.T(ctx, "learn.2.device.hint"), Mono: true}
+		p.Device = &views.FieldProps{
+			ID: "learn-device", Name: "device", Label: text.T(ctx, "learn.2.device"), Value: w.device,
+			Hint: text.T(ctx, "learn.2.device.hint"), Mono: true,
+		}
 		goTo(w.hub.path() + "/add-device?" + url.Values{"id": {w.device}}.Encode())
 	case 3:
 		p.Values = []views.LearnValue{{Name: "tags.location.region", Value: "US"}, {Name: "tags.location.plant", Value: "Redmond43"}, {Name: "properties.desired.power_level", Value: "1"}}
@@ -111,14 +113,16 @@ func lessonStatus(ctx context.Context, w walk, n int, v verdict) views.LearnStat
 const wireShown = 40
 
 // lessonWire is what really crossed the wire for a step.
-func lessonWire(ctx context.Context, w walk, n int, now time.Time) views.WireProps {
+func lessonWire(ctx context.Context, w walk, n int) views.WireProps {
 	entries := w.hub.Trace.Recent(wireShown, func(e iothub.WireEntry) bool {
 		return !e.Time.Before(w.started) && w.concerns(e, n)
 	})
-	p := views.WireProps{ID: "learn-wire", Empty: text.T(ctx, "learn.wire.empty"),
-		Summary: text.T(ctx, "learn.wire", "Count", len(entries))}
+	p := views.WireProps{
+		ID: "learn-wire", Empty: text.T(ctx, "learn.wire.empty"),
+		Summary: text.T(ctx, "learn.wire", "Count", len(entries)),
+	}
 	for _, item := range entries {
-		p.Entries = append(p.Entries, wireLine(ctx, item.ID, item.Value, now))
+		p.Entries = append(p.Entries, wireLine(ctx, item.ID, item.Value))
 	}
 	return p
 }
@@ -153,7 +157,7 @@ func (w walk) concerns(e iothub.WireEntry, n int) bool {
 }
 
 // wireLine is one entry of the wire trace for people.
-func wireLine(ctx context.Context, id uint64, e iothub.WireEntry, now time.Time) views.WireLine {
+func wireLine(ctx context.Context, id uint64, e iothub.WireEntry) views.WireLine {
 	line := views.WireLine{
 		ID: fmt.Sprintf("wire-%d", id), Kind: e.Protocol, Arrow: "→", Summary: wireSummary(e), Detail: wireDetail(e),
 		Time: views.AgeProps{Text: text.Clock(ctx, e.Time), Exact: text.Exact(ctx, e.Time), Machine: e.Time.UTC().Format(time.RFC3339Nano)},

@@ -167,8 +167,10 @@ func (s *Server) serveLive(c echo.Context, active string, l live) error {
 	w.Header().Set(echo.HeaderContentType, "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	out := &stream{live: l, pace: s.streams.pace, ctx: ctx, w: w, rc: http.NewResponseController(w.Writer),
-		waiting: waiting{gap: s.streams.pace.repaint}}
+	out := &stream{
+		live: l, pace: s.streams.pace, ctx: ctx, w: w, rc: http.NewResponseController(w.Writer),
+		waiting: waiting{gap: s.streams.pace.repaint},
+	}
 	err = out.run(s.version, lastEventID(c))
 	if err != nil && ctx.Err() == nil {
 		s.log.Info("event stream ended", "path", c.Path(), "error", err)

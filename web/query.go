@@ -37,8 +37,10 @@ type asking struct {
 }
 
 func parseAsking(q url.Values) asking {
-	a := asking{text: strings.ReplaceAll(q.Get("q"), "\r\n", "\n"), run: q.Has("q"),
-		as: cmp.Or(oneOf(q.Get("as"), "json"), "table"), size: querySizes[0], after: q.Get("after")}
+	a := asking{
+		text: strings.ReplaceAll(q.Get("q"), "\r\n", "\n"), run: q.Has("q"),
+		as: cmp.Or(oneOf(q.Get("as"), "json"), "table"), size: querySizes[0], after: q.Get("after"),
+	}
 	if n, err := strconv.Atoi(q.Get("size")); err == nil && slices.Contains(querySizes, n) {
 		a.size = n
 	}
@@ -116,16 +118,12 @@ func (s *Server) queryPage(c echo.Context) error {
 	if c.QueryParam("format") == "csv" {
 		return queryCSV(c, got)
 	}
-	data, err := queryData(h, a, got)
-	if err != nil {
-		return err
-	}
 	if p.Result, err = s.queryResult(c, h, a, got); err != nil {
 		return err
 	}
 	page.Heading = page.Title
 	page.Title = text.T(ctx, "query.title.done", "Answer", strings.TrimSuffix(p.Result.Lead, "."))
-	return s.show(c, http.StatusOK, views.QueryPage(page, p), data)
+	return s.show(c, http.StatusOK, views.QueryPage(page, p), queryData(h, a, got))
 }
 
 // queryLive is the event stream of the page: an answer does not change by
@@ -138,8 +136,10 @@ func queryProps(ctx context.Context, h *Hub, a asking, known *seen) views.QueryP
 		Path: h.queryPath(), Limit: iothub.MaxQueryLength,
 		Used:     text.T(ctx, "query.used", "N", utf8.RuneCountInString(a.text), "Limit", iothub.MaxQueryLength),
 		UsedForm: text.T(ctx, "query.used", "N", "{n}", "Limit", iothub.MaxQueryLength),
-		Editor: views.EditorProps{ID: "q", Name: "q", Mode: "query", Label: text.T(ctx, "query.label"), Value: a.text, Rows: 5,
-			Words: strings.Join(known.words(), " ")},
+		Editor: views.EditorProps{
+			ID: "q", Name: "q", Mode: "query", Label: text.T(ctx, "query.label"), Value: a.text, Rows: 5,
+			Words: strings.Join(known.words(), " "),
+		},
 	}
 	if a.as != "table" {
 		p.Hidden = append(p.Hidden, views.Hidden{Name: "as", Value: a.as})
@@ -159,8 +159,7 @@ func (s *Server) queryRefused(c echo.Context, page views.PageProps, p views.Quer
 	}
 	page.Heading = page.Title
 	page.Title = text.T(ctx, "query.title.failed")
-	var mistake *hubclient.QueryError
-	if errors.As(err, &mistake) {
+	if mistake, ok := errors.AsType[*hubclient.QueryError](err); ok {
 		message, hint := queryMessage(ctx, mistake)
 		p.Editor.Error = text.T(ctx, "query.place", "Line", mistake.Line, "Column", mistake.Column, "Message", message)
 		p.Editor.ErrorLine, p.Editor.ErrorColumn = mistake.Line, mistake.Column

@@ -163,7 +163,7 @@ func plain(v any) string {
 }
 
 // queryData is a page of an answer as JSON: the rows as the hub sent them.
-func queryData(h *Hub, a asking, got answer) (any, error) {
+func queryData(h *Hub, a asking, got answer) any {
 	next := ""
 	if got.Continuation != "" {
 		b := a
@@ -183,7 +183,7 @@ func queryData(h *Hub, a asking, got answer) (any, error) {
 		Rows         []json.RawMessage `json:"rows"`
 		Continuation string            `json:"continuation,omitempty"`
 		Next         string            `json:"next,omitempty"`
-	}{a.text, got.Type, a.from, rows, got.Continuation, next}, nil
+	}{a.text, got.Type, a.from, rows, got.Continuation, next}
 }
 
 func azQuery(a asking) string {

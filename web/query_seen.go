@@ -36,8 +36,10 @@ type seen struct {
 func seenIn(h *Hub) *seen {
 	list := h.Fleet.List(fleet.Query{Limit: seenDevices})
 	status := h.Fleet.Status()
-	s := &seen{devices: len(list.Devices), all: status.Complete && list.Total == len(list.Devices),
-		paths: map[string]int{}, values: map[string]map[string]int{}}
+	s := &seen{
+		devices: len(list.Devices), all: status.Complete && list.Total == len(list.Devices),
+		paths: map[string]int{}, values: map[string]map[string]int{},
+	}
 	for _, d := range list.Devices {
 		if d.Connected {
 			s.online++
@@ -52,16 +54,17 @@ func seenIn(h *Hub) *seen {
 
 func (s *seen) look(section string, d iothub.Document) {
 	for _, leaf := range iothub.Flatten(d) {
-		path := section
+		var path strings.Builder
+		path.WriteString(section)
 		for _, key := range leaf.Path {
-			path += "." + querySpelling(key)
+			path.WriteString("." + querySpelling(key))
 		}
-		s.paths[path]++
+		s.paths[path.String()]++
 		if v, ok := leaf.Value.(string); ok && len(v) <= 40 && !strings.ContainsAny(v, `'\`) {
-			if s.values[path] == nil {
-				s.values[path] = map[string]int{}
+			if s.values[path.String()] == nil {
+				s.values[path.String()] = map[string]int{}
 			}
-			s.values[path][v]++
+			s.values[path.String()][v]++
 		}
 	}
 }
@@ -112,8 +115,10 @@ func (s *seen) common(section string) (path, value string, count int) {
 // count stands where the sample was everything there is.
 func queryExamples(ctx context.Context, h *Hub, s *seen) []views.QueryExample {
 	example := func(id, query string, count int, kv ...any) views.QueryExample {
-		e := views.QueryExample{ID: id, Title: text.T(ctx, "query.example."+id, kv...), Text: query,
-			Href: h.queryPath() + "?" + url.Values{"q": {query}}.Encode()}
+		e := views.QueryExample{
+			ID: id, Title: text.T(ctx, "query.example."+id, kv...), Text: query,
+			Href: h.queryPath() + "?" + url.Values{"q": {query}}.Encode(),
+		}
 		if s.all && count >= 0 {
 			e.Count = text.T(ctx, "query.devices", "Count", count)
 		}

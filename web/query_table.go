@@ -181,8 +181,10 @@ func flatRows(got answer) (names []string, rows []map[string]any, err error) {
 var flatFields = []string{"deviceId", "status", "connectionState", "lastActivityTime", "version"}
 
 func flatTwin(t *iothub.Twin) map[string]any {
-	row := map[string]any{"deviceId": t.DeviceID, "status": string(t.Status), "connectionState": string(t.ConnectionState),
-		"lastActivityTime": t.LastActivityTime.UTC().Format(time.RFC3339), "version": json.Number(strconv.FormatInt(t.Version, 10))}
+	row := map[string]any{
+		"deviceId": t.DeviceID, "status": t.Status, "connectionState": t.ConnectionState,
+		"lastActivityTime": t.LastActivityTime.UTC().Format(time.RFC3339), "version": json.Number(strconv.FormatInt(t.Version, 10)),
+	}
 	sections := map[string]iothub.Document{"tags": t.Tags, "properties.desired": t.Properties.Desired.Value, "properties.reported": t.Properties.Reported.Value}
 	for name, d := range sections {
 		for _, leaf := range iothub.Flatten(d) {

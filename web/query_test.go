@@ -231,8 +231,10 @@ func TestQueryThrottled(t *testing.T) {
 		_, _ = w.Write(iothub.ErrThrottling.ServiceBody("")) // the client would notice
 	}))
 	t.Cleanup(hub.Close)
-	client, err := hubclient.New(iothub.ServiceConnectionString{HostName: strings.TrimPrefix(hub.URL, "https://"),
-		SharedAccessKeyName: "service", SharedAccessKey: "c2VjcmV0"}, &hubclient.Options{HTTPClient: hub.Client()})
+	client, err := hubclient.New(iothub.ServiceConnectionString{
+		HostName:            strings.TrimPrefix(hub.URL, "https://"),
+		SharedAccessKeyName: "service", SharedAccessKey: "c2VjcmV0",
+	}, &hubclient.Options{HTTPClient: hub.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
 			r := recover()
-			if r == http.ErrAbortHandler {
+			if r == any(http.ErrAbortHandler) {
 				panic(r)
 			}
 			if r != nil {

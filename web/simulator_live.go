@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -55,7 +56,7 @@ func (s *Server) newSimPainter(c echo.Context, active string) *simPainter {
 // event stream, or a form of it that was refused.
 func pageOf(c echo.Context) string {
 	u := *c.Request().URL
-	if c.Request().Method != "GET" {
+	if c.Request().Method != http.MethodGet {
 		return localPath(c.FormValue("back"))
 	}
 	path, isLive := strings.CutPrefix(u.EscapedPath(), "/live")
@@ -187,8 +188,10 @@ func (p *simPainter) line(ctx context.Context, item feed.Item[devicesim.Event]) 
 	if !isTold(e) {
 		return l, false
 	}
-	l = views.SimLineProps{Feed: simFeedID, ID: "sim-line-" + strconv.FormatUint(item.ID, 10), Time: clockProps(ctx, e.Time),
-		Kind: string(e.Kind), Message: "simulator.line." + string(e.Kind), Version: e.Version, Payload: payload(ctx, e.Payload), Detail: e.Text}
+	l = views.SimLineProps{
+		Feed: simFeedID, ID: "sim-line-" + strconv.FormatUint(item.ID, 10), Time: clockProps(ctx, e.Time),
+		Kind: string(e.Kind), Message: "simulator.line." + string(e.Kind), Version: e.Version, Payload: payload(ctx, e.Payload), Detail: e.Text,
+	}
 	if p.this == "" {
 		l.Device, l.Href = e.DeviceID, p.deviceHref(e.DeviceID)
 	}

@@ -49,8 +49,10 @@ func (p *simPainter) props(ctx context.Context, typed views.SimStartProps) views
 	}
 	if len(p.hub.Sim.Devices()) == 0 && !p.docked {
 		for _, n := range []int{3, 25, 200} {
-			typed.Presets = append(typed.Presets, views.SimPreset{Count: n, Prefix: "sim",
-				Title: text.T(ctx, "simulator.preset", "Count", n), Text: text.T(ctx, "simulator.preset."+strconv.Itoa(n))})
+			typed.Presets = append(typed.Presets, views.SimPreset{
+				Count: n, Prefix: "sim",
+				Title: text.T(ctx, "simulator.preset", "Count", n), Text: text.T(ctx, "simulator.preset."+strconv.Itoa(n)),
+			})
 		}
 	}
 	props.Start = typed
@@ -154,8 +156,10 @@ func (p *simPainter) list(ctx context.Context) views.SimListProps {
 
 // row is one device.
 func (p *simPainter) row(ctx context.Context, d devicesim.Status) views.SimRowProps {
-	r := views.SimRowProps{Path: p.hub.simulatorPath(), Back: p.back, ID: d.DeviceID, Href: p.deviceHref(d.DeviceID),
-		State: string(d.State), Since: clockProps(ctx, d.Since), Reason: reason(ctx, d)}
+	r := views.SimRowProps{
+		Path: p.hub.simulatorPath(), Back: p.back, ID: d.DeviceID, Href: p.deviceHref(d.DeviceID),
+		State: string(d.State), Since: clockProps(ctx, d.Since), Reason: reason(ctx, d),
+	}
 	icons := map[string]string{"cellular": "signal", "wifi": "wifi", "ethernet": "cable"}
 	for _, n := range devicesim.Connectivities {
 		r.Networks = append(r.Networks, views.SimNetwork{Value: n, Label: text.T(ctx, "simulator.network."+n), Icon: icons[n], Chosen: d.Connectivity == n})
@@ -244,8 +248,10 @@ func simulatorData(h *Hub, now progress) any {
 	}
 	list := []device{}
 	for _, d := range h.Sim.Devices() {
-		x := device{DeviceID: d.DeviceID, State: string(d.State), Since: d.Since, Connectivity: d.Connectivity,
-			DesiredVersion: d.DesiredVersion, Desired: d.Desired, Patches: d.Patches}
+		x := device{
+			DeviceID: d.DeviceID, State: string(d.State), Since: d.Since, Connectivity: d.Connectivity,
+			DesiredVersion: d.DesiredVersion, Desired: d.Desired, Patches: d.Patches,
+		}
 		if d.State == devicesim.Backoff {
 			x.RetryAt = &d.RetryAt
 			if d.Problem != nil {

@@ -339,8 +339,10 @@ func TestDockedPagesAreLive(t *testing.T) {
 	b := newBoard(t)
 	b.simulate()
 	b.device("pump-1", `{}`, `{}`)
-	for _, path := range []string{"/h/local/devices", "/h/local/devices/pump-1", "/h/local/devices/pump-1?view=json", "/h/local/devices/pump-1?view=identity",
-		"/h/local/devices/pump-1/edit/tags", "/h/local/query", "/h/local/query?q=SELECT+*+FROM+devices", "/h/local/add-device"} {
+	for _, path := range []string{
+		"/h/local/devices", "/h/local/devices/pump-1", "/h/local/devices/pump-1?view=json", "/h/local/devices/pump-1?view=identity",
+		"/h/local/devices/pump-1/edit/tags", "/h/local/query", "/h/local/query?q=SELECT+*+FROM+devices", "/h/local/add-device",
+	} {
 		sep := "?"
 		if strings.Contains(path, "?") {
 			sep = "&"
@@ -403,8 +405,10 @@ func TestSimulatorLineIsText(t *testing.T) {
 
 // Every state, kind and problem that the simulator names has words.
 func TestSimulatorWords(t *testing.T) {
-	problems := []devicesim.Problem{devicesim.Refused, devicesim.Unavailable, devicesim.Unreachable, devicesim.HostUnknown, devicesim.PortBlocked,
-		devicesim.TLSUnknownAuthority, devicesim.TLSName, devicesim.TLSTime, devicesim.TLSFailed, devicesim.Timeout, devicesim.Closed, devicesim.TwinRefused}
+	problems := []devicesim.Problem{
+		devicesim.Refused, devicesim.Unavailable, devicesim.Unreachable, devicesim.HostUnknown, devicesim.PortBlocked,
+		devicesim.TLSUnknownAuthority, devicesim.TLSName, devicesim.TLSTime, devicesim.TLSFailed, devicesim.Timeout, devicesim.Closed, devicesim.TwinRefused,
+	}
 	for _, p := range problems {
 		if id := "simulator.problem." + string(p); !text.Has(id) {
 			t.Error(id, "is missing")

@@ -48,8 +48,7 @@ func (s *Server) readTwin(ctx context.Context, h *Hub, id string) (reading, erro
 // reached they show what was last known, and say so.
 func (s *Server) twinOrMemory(ctx context.Context, h *Hub, id string) (reading, error) {
 	r, err := s.readTwin(ctx, h, id)
-	var connection *hubclient.ConnectionError
-	if !errors.As(err, &connection) {
+	if _, ok := errors.AsType[*hubclient.ConnectionError](err); !ok {
 		return r, err
 	}
 	known, ok := h.Fleet.Get(id)

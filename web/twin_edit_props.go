@@ -100,7 +100,7 @@ func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewP
 	patch := e.patch(iothub.Diff(f.Base, doc))
 	p.Bytes = text.Size(ctx, int64(len(compact(patch))))
 	p.Request = requestText(e.hub, e.id, f.ETag, patch)
-	p.Az, p.Curl = azUpdate(e.hub, e.id, f.ETag, patch), curlUpdate(e.hub, e.id, f.ETag, patch)
+	p.Az, p.Curl = azUpdate(e.id, f.ETag, patch), curlUpdate(e.hub, e.id, f.ETag, patch)
 	return p
 }
 
@@ -176,13 +176,13 @@ func twinURL(h *Hub, id string) string {
 // next goes on with a command in another line.
 const next = " \\\n  "
 
-func azShow(h *Hub, id string) string {
+func azShow(id string) string {
 	return `az iot hub device-twin show --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
 }
 
 func curlShow(h *Hub, id string) string { return curl(h) + " " + shellQuote(twinURL(h, id)) }
 
-func azUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
+func azUpdate(id string, etag iothub.ETag, patch iothub.TwinPatch) string {
 	command := `az iot hub device-twin update --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
 	if patch.Tags != nil {
 		command += next + "--tags " + shellQuote(compact(patch.Tags))

@@ -96,9 +96,11 @@ func TestEditMistakes(t *testing.T) {
 	}{
 		{"bad JSON", "{\n  \"a\": 1,\n}", "Line 3, column 1: “}” is not expected here.", "Línea 3, columna 1: no se esperaba «}»."},
 		{"forbidden name", `{"a$b": 1}`, "A name must not contain “$”.", "Un nombre no puede contener «$»."},
-		{"too large", `{"calibration":[` + strings.Repeat(`"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",`, 340) + `""]}`,
+		{
+			"too large", `{"calibration":[` + strings.Repeat(`"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",`, 340) + `""]}`,
 			"The document would be 33.2 KB. The limit is 32 KB. “calibration” alone is 33.2 KB.",
-			"El documento tendría 33,2 KB. El límite es de 32 KB. Solo «calibration» ocupa 33,2 KB."},
+			"El documento tendría 33,2 KB. El límite es de 32 KB. Solo «calibration» ocupa 33,2 KB.",
+		},
 	}
 	b := newBoard(t)
 	b.device("pump-07", `{}`, `{}`)

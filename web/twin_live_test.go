@@ -26,7 +26,7 @@ func TestLayout(t *testing.T) {
 	const ten = `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1}`
 	fold := func(l layout) []string {
 		var out []string
-		for _, name := range strings.Split("abcdefghijk", "") {
+		for name := range strings.SplitSeq("abcdefghijk", "") {
 			if l.folded[rowID(iothub.Path{name})] {
 				out = append(out, name)
 			}

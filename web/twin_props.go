@@ -24,7 +24,7 @@ func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.Twin
 		Compare: compareProps(ctx, h, r, d, newLayout(d), now),
 		Tags:    tagsProps(ctx, h, r), Sizes: sizeProps(ctx, r.Twin),
 		Foot: views.TwinFootProps{
-			Read: readAge(ctx, r, now), Az: azShow(h, r.DeviceID), Curl: curlShow(h, r.DeviceID),
+			Read: readAge(ctx, r, now), Az: azShow(r.DeviceID), Curl: curlShow(h, r.DeviceID),
 			Link: c.Scheme() + "://" + c.Request().Host + h.devicePath(r.DeviceID), RawHref: h.devicePath(r.DeviceID) + "?format=json",
 		},
 	}
@@ -228,8 +228,10 @@ func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
 		if d == nil {
 			d = iothub.Document{}
 		}
-		s := views.JSONSection{ID: id, Name: text.T(ctx, sectionLabels[name]), Technical: string(name),
-			Size: sizeOf(ctx, name, d), Tree: views.JSONTreeOf(map[string]any(d))}
+		s := views.JSONSection{
+			ID: id, Name: text.T(ctx, sectionLabels[name]), Technical: string(name),
+			Size: sizeOf(ctx, name, d), Tree: views.JSONTreeOf(map[string]any(d)),
+		}
 		if edit != "" {
 			s.EditHref = editPath(h, r.DeviceID, edit) + "?as=json"
 		}

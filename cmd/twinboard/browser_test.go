@@ -42,10 +42,10 @@ type tab struct {
 
 func (b browser) tab(t *testing.T, base string) *tab {
 	t.Helper()
-	return newTab(t, b.allocator, base)
+	return newTab(b.allocator, t, base)
 }
 
-func newTab(t *testing.T, parent context.Context, base string) *tab {
+func newTab(parent context.Context, t *testing.T, base string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent)
 	messages := chromedp.Console(ctx)
@@ -199,11 +199,6 @@ func (b *tab) fill(selector, value string) {
 	must(b, "fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
-func (b *tab) size(width, height int64) {
-	b.t.Helper()
-	must(b, "size", chromedp.EmulateViewport(width, height))
-}
-
 // withoutScript switches JavaScript off for the pages opened from now on.
 func (b *tab) withoutScript() {
 	b.t.Helper()
@@ -215,7 +210,7 @@ func (b *tab) withoutScript() {
 // another opens a second tab of the same browser.
 func (b *tab) another(t *testing.T) *tab {
 	t.Helper()
-	return newTab(t, b.ctx, b.base)
+	return newTab(b.ctx, t, b.base)
 }
 
 // live waits until the page's event stream is open.

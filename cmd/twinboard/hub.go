@@ -167,8 +167,7 @@ func (c *connectionStringCommand) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	_, err = ensureDevice(ctx, client, c.Device)
-	var unreachable *hubclient.ConnectionError
-	if errors.As(err, &unreachable) {
+	if _, ok := errors.AsType[*hubclient.ConnectionError](err); ok {
 		return &mistake{id: "cli.create", args: []any{"Path", c.Data}, err: err}
 	}
 	return err

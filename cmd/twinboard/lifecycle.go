@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -39,9 +40,9 @@ func (c *closers) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	var errs []error
-	for i := len(c.named) - 1; i >= 0; i-- {
-		if err := c.named[i].close(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", c.named[i].name, err))
+	for _, v := range slices.Backward(c.named) {
+		if err := v.close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", v.name, err))
 		}
 	}
 	c.named = nil

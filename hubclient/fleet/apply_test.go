@@ -128,8 +128,10 @@ func TestApplyOutOfOrder(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	change := func(kind iothub.ChangeKind, version, section int64) iothub.Change {
-		return iothub.Change{DeviceID: "d", Kind: kind, Operation: iothub.OperationUpdate, Version: version, SectionVersion: section,
-			Time: at, Patch: iothub.Document{"k": json.Number(fmt.Sprint(version))}}
+		return iothub.Change{
+			DeviceID: "d", Kind: kind, Operation: iothub.OperationUpdate, Version: version, SectionVersion: section,
+			Time: at, Patch: iothub.Document{"k": json.Number(fmt.Sprint(version))},
+		}
 	}
 	// The twin has version 5, desired 3 and reported 2.
 	for _, tt := range []struct {

@@ -26,8 +26,7 @@ func (b *backoff) reset() { b.next = 0 }
 func (b *backoff) wait(ctx context.Context, err error) {
 	b.next = min(max(firstWait, b.next*2), maxWait)
 	d := b.next*3/4 + rand.N(b.next/4+1)
-	var throttled *hubclient.ThrottledError
-	if errors.As(err, &throttled) {
+	if throttled, ok := errors.AsType[*hubclient.ThrottledError](err); ok {
 		d = max(d, throttled.RetryAfter)
 	}
 	sleep(ctx, d)

@@ -297,10 +297,10 @@ func TestChangesDuringFill(t *testing.T) {
 // device.
 func writeSomething(ctx context.Context, c *hubclient.Client, all []string, w, i int) error {
 	id := all[(i*37+w*150)%150+w*150]
-	switch {
-	case i%10 == 3:
+	switch i % 10 {
+	case 3:
 		return c.DeleteDevice(ctx, id, nil)
-	case i%10 == 7:
+	case 7:
 		_, err := c.CreateDevice(ctx, iothub.Device{DeviceID: fmt.Sprintf("late-%d-%d", w, i)})
 		return err
 	}

@@ -81,10 +81,15 @@ func TestListOrder(t *testing.T) {
 		desc bool
 		want string
 	}{
-		{"", false, "abcde"}, {SortID, false, "abcde"}, {SortID, true, "edcba"},
-		{SortState, false, "acedb"}, {SortState, true, "bdeac"},
-		{SortSince, false, "daceb"}, {SortSince, true, "ecadb"},
-		{SortConnection, false, "abced"}, {SortConnection, true, "dabce"},
+		{"", false, "abcde"},
+		{SortID, false, "abcde"},
+		{SortID, true, "edcba"},
+		{SortState, false, "acedb"},
+		{SortState, true, "bdeac"},
+		{SortSince, false, "daceb"},
+		{SortSince, true, "ecadb"},
+		{SortConnection, false, "abced"},
+		{SortConnection, true, "dabce"},
 		{"nonsense", false, "abcde"},
 	} {
 		got := strings.Join(listed(f.List(Query{Sort: tt.sort, Desc: tt.desc})), "")

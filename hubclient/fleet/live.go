@@ -41,7 +41,7 @@ func (l *follower) follow(ctx context.Context, opened func()) error {
 		switch {
 		case errors.Is(err, hubclient.ErrChangeFeedReset):
 			l.refill(ctx)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err

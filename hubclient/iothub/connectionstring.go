@@ -95,8 +95,10 @@ func ParseDeviceConnectionString(s string) (DeviceConnectionString, error) {
 	if err := f.require("HostName", "DeviceId", "SharedAccessKey"); err != nil {
 		return DeviceConnectionString{}, err
 	}
-	return DeviceConnectionString{HostName: f["HostName"], DeviceID: f["DeviceId"], ModuleID: f["ModuleId"],
-		SharedAccessKey: f["SharedAccessKey"], GatewayHostName: f["GatewayHostName"]}, nil
+	return DeviceConnectionString{
+		HostName: f["HostName"], DeviceID: f["DeviceId"], ModuleID: f["ModuleId"],
+		SharedAccessKey: f["SharedAccessKey"], GatewayHostName: f["GatewayHostName"],
+	}, nil
 }
 
 // String is the connection string with its secret, no trailing semicolon:

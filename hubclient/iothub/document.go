@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -127,9 +128,7 @@ func Merge(base, patch Document) Document {
 
 func mergeMap(base, patch map[string]any) map[string]any {
 	out := make(map[string]any, len(base)+len(patch))
-	for k, v := range base {
-		out[k] = v
-	}
+	maps.Copy(out, base)
 	for k, v := range patch {
 		switch v := v.(type) {
 		case nil:

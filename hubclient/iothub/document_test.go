@@ -134,10 +134,18 @@ func TestEqual(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{`1`, `1.0`, true}, {`100`, `1e2`, true}, {`1`, `"1"`, false}, {`true`, `"true"`, false},
-		{`[1,2]`, `[1.0,2]`, true}, {`[1,2]`, `[2,1]`, false}, {`{"a":1}`, `{"a":1.0}`, true},
-		{`{"a":1}`, `{"a":1,"b":2}`, false}, {`{}`, `[]`, false}, {`null`, `null`, true},
-		{`1e999999999`, `1e999999999`, true}, {`1e999999999`, `1`, false},
+		{`1`, `1.0`, true},
+		{`100`, `1e2`, true},
+		{`1`, `"1"`, false},
+		{`true`, `"true"`, false},
+		{`[1,2]`, `[1.0,2]`, true},
+		{`[1,2]`, `[2,1]`, false},
+		{`{"a":1}`, `{"a":1.0}`, true},
+		{`{"a":1}`, `{"a":1,"b":2}`, false},
+		{`{}`, `[]`, false},
+		{`null`, `null`, true},
+		{`1e999999999`, `1e999999999`, true},
+		{`1e999999999`, `1`, false},
 		{`9007199254740993`, `9007199254740992`, false},
 	} {
 		a, errA := iothub.ParseValue([]byte(tt.a))

@@ -94,12 +94,10 @@ func (e *Error) With(format string, args ...any) *Error {
 // AsError finds the refusal in an error chain. Anything else is a ServerError
 // without a text, because outsiders never see internal text.
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	var limit *LimitError
-	if errors.As(err, &limit) {
+	if limit, ok := errors.AsType[*LimitError](err); ok {
 		return ErrArgumentInvalid.With("%s", limit.Error())
 	}
 	return ErrServerError

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -106,7 +107,7 @@ func CheckContent(section SectionName, d Document) error {
 
 func checkMap(at Path, m map[string]any, depth int, inArray bool) *LimitError {
 	for _, k := range sortedKeys(m) {
-		path := append(at[:len(at):len(at)], k)
+		path := slices.Concat(at, Path{k})
 		if e := CheckKey(k); e != nil {
 			e.Path = path
 			return e

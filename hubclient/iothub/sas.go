@@ -157,8 +157,8 @@ func (t Token) readings() []string {
 		out = append(out, decoded)
 	}
 	for i, r := range out {
-		if cut := strings.Index(r, "/api-version="); cut >= 0 {
-			out[i] = r[:cut]
+		if before, _, ok := strings.Cut(r, "/api-version="); ok {
+			out[i] = before
 		}
 	}
 	return out

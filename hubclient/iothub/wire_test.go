@@ -120,9 +120,11 @@ func TestTokenScope(t *testing.T) {
 }
 
 func TestParseTokenRefuses(t *testing.T) {
-	for _, s := range []string{"", "Bearer x", "SharedAccessSignature ", "SharedAccessSignature sr=h&sig=AAAA",
+	for _, s := range []string{
+		"", "Bearer x", "SharedAccessSignature ", "SharedAccessSignature sr=h&sig=AAAA",
 		"SharedAccessSignature sr=h&se=1", "SharedAccessSignature sig=AAAA&se=1", "SharedAccessSignature sr=h&sig=***&se=1",
-		"SharedAccessSignature sr=h&sig=AAAA&se=tomorrow", "SharedAccessSignature sr=h&sig=%zz&se=1"} {
+		"SharedAccessSignature sr=h&sig=AAAA&se=tomorrow", "SharedAccessSignature sr=h&sig=%zz&se=1",
+	} {
 		if _, err := iothub.ParseToken(s); !errors.Is(err, iothub.ErrNotToken) {
 			t.Errorf("ParseToken(%q) = %v", s, err)
 		}
@@ -224,10 +226,12 @@ func TestTopics(t *testing.T) {
 			t.Errorf("%s: %s", topic, diff)
 		}
 	}
-	for _, topic := range []string{"", "a/b", "devices/other/messages/events/", "devices/d#1/messages/devicebound/", "$iothub/twin/GET/",
+	for _, topic := range []string{
+		"", "a/b", "devices/other/messages/events/", "devices/d#1/messages/devicebound/", "$iothub/twin/GET/",
 		"$iothub/twin/GET/?$rid=", "$iothub/twin/GET/x?$rid=1", "$iothub/twin/PATCH/properties/desired/?$version=1",
 		"$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x", "$iothub/methods/res/abc/?$rid=1", "$IOTHUB/twin/GET/?$rid=1",
-		"devices/d#1/modules/m/messages/events/"} {
+		"devices/d#1/modules/m/messages/events/",
+	} {
 		if _, err := iothub.ParsePublish(topic, "d#1", ""); !errors.Is(err, iothub.ErrTopic) {
 			t.Errorf("ParsePublish(%q) = %v", topic, err)
 		}

@@ -226,7 +226,7 @@ func calculateWhole(op Operator, a, b int64) (v Value, ok bool) {
 		ok = (c < a) == (b > 0)
 	case Multiply:
 		c = a * b
-		ok = a == 0 || c/a == b && !(a == -1 && b == math.MinInt64)
+		ok = a == 0 || c/a == b && (a != -1 || b != math.MinInt64)
 	case Divide:
 		if ok = b != 0 && b != -1 && a%b == 0; ok {
 			c = a / b

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -67,7 +68,11 @@ func TestRefused(t *testing.T) {
 			t.Errorf("accepted: %s\nas %s", query, q)
 			return "accepted"
 		}
-		e := err.(*Error)
+		e := func() *Error {
+			target := &Error{}
+			_ = errors.As(err, &target)
+			return target
+		}()
 		if e.Repair != nil {
 			_, err := parse(e.Repair.Apply(query), hubLimits)
 			if err != nil && err.Code == e.Code && err.Offset <= e.Offset {

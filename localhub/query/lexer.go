@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -243,9 +244,24 @@ func (l *lexer) comment() {
 // symbols in the order they are tried, longest first, with the spelling the
 // parser knows them by.
 var symbols = []struct{ text, value string }{
-	{"<>", "!="}, {"!=", "!="}, {"<=", "<="}, {">=", ">="},
-	{"=", "="}, {"<", "<"}, {">", ">"}, {"+", "+"}, {"-", "-"}, {"*", "*"}, {"/", "/"}, {"%", "%"},
-	{"(", "("}, {")", ")"}, {"[", "["}, {"]", "]"}, {",", ","}, {".", "."},
+	{"<>", "!="},
+	{"!=", "!="},
+	{"<=", "<="},
+	{">=", ">="},
+	{"=", "="},
+	{"<", "<"},
+	{">", ">"},
+	{"+", "+"},
+	{"-", "-"},
+	{"*", "*"},
+	{"/", "/"},
+	{"%", "%"},
+	{"(", "("},
+	{")", ")"},
+	{"[", "["},
+	{"]", "]"},
+	{",", ","},
+	{".", "."},
 }
 
 // foreignSymbols are signs of other languages and what to write instead.
@@ -323,9 +339,9 @@ func (l *lexer) sees(s string) bool { return strings.HasPrefix(l.text[l.at:], s)
 
 // previous returns the token before this place, comments left aside.
 func (l *lexer) previous() Token {
-	for i := len(l.tokens) - 1; i >= 0; i-- {
-		if l.tokens[i].Kind != Comment {
-			return l.tokens[i]
+	for _, v := range slices.Backward(l.tokens) {
+		if v.Kind != Comment {
+			return v
 		}
 	}
 	return Token{}

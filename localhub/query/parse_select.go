@@ -120,7 +120,7 @@ func (p *parser) alias() (string, *Error) {
 	case t.Kind == Name || t.Kind == Escaped && t.Value != "":
 		p.next++
 		return t.Value, nil
-	case t.Kind == Keyword && !(t.keyword("FROM") && p.tokens[p.next+1].Kind == Name):
+	case t.Kind == Keyword && (!t.keyword("FROM") || p.tokens[p.next+1].Kind != Name):
 		return "", p.reserved(t)
 	case t.Kind == String && t.Value != "" && !strings.Contains(t.Value, "]]"):
 		return "", p.fail(t, codeQuotedName, "name", t.Value).replace(segment(t.Value))

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Star tells whether the query asks for whole twins.
@@ -43,7 +44,7 @@ func (q *Query) Paths() []*Path { return q.paths[:q.wherePaths:q.wherePaths] }
 
 // AllPaths returns Paths and behind them those that only SELECT and GROUP BY
 // read. Values in this order are enough for Match, Project and Groups.
-func (q *Query) AllPaths() []*Path { return q.paths[:len(q.paths):len(q.paths)] }
+func (q *Query) AllPaths() []*Path { return slices.Clip(q.paths) }
 
 // Match tells whether a twin passes WHERE: whether the condition is exactly
 // true for it.

@@ -363,8 +363,13 @@ func TestManyWarnings(t *testing.T) {
 func TestClosest(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ word, want string }{
-		{"STARTWITH", "STARTSWITH"}, {"SATRTSWITH", "STARTSWITH"}, {"startswth", "STARTSWITH"},
-		{"ENDSWITHH", "ENDSWITH"}, {"ED", ""}, {"BEGINSWITH", ""}, {"", ""},
+		{"STARTWITH", "STARTSWITH"},
+		{"SATRTSWITH", "STARTSWITH"},
+		{"startswth", "STARTSWITH"},
+		{"ENDSWITHH", "ENDSWITH"},
+		{"ED", ""},
+		{"BEGINSWITH", ""},
+		{"", ""},
 	} {
 		if got := closest(test.word, "STARTSWITH", "ENDSWITH"); got != test.want {
 			t.Errorf("%s suggests %q, want %q", test.word, got, test.want)

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -26,7 +27,8 @@ var roomy = limits{chars: 1 << 20, depth: 1000, operands: 1 << 20}
 func checkRoundTrip(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, q *Query, twins []Document) {
+}, q *Query, twins []Document,
+) {
 	t.Helper()
 	printed := q.String()
 	again, err := parse(printed, roomy)
@@ -226,7 +228,11 @@ func FuzzParse(f *testing.F) {
 			checkRoundTrip(t, q, twins)
 			return
 		}
-		e := err.(*Error)
+		e := func() *Error {
+			target := &Error{}
+			_ = errors.As(err, &target)
+			return target
+		}()
 		checkPlace(t, text, e.Problem)
 		if lines := strings.Split(e.Error(), "\n"); len(lines) != 3 || strings.Trim(lines[2], " \t^") != "" {
 			t.Fatalf("%q\nis refused without line and marker: %q", text, e.Error())

@@ -93,8 +93,7 @@ func (s *Store) fail(doing string, err error) error {
 		return nil
 	}
 	err = fmt.Errorf("%s: %w", doing, err)
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		if kind, ok := kinds[e.Code()&0xff]; ok {
 			return &DataError{Kind: kind, Path: s.path, Err: err}
 		}

@@ -83,6 +83,6 @@ func (s *Store) transaction(ctx context.Context, f func() error) error {
 	}
 	// SQLite itself rolls back after some errors, such as a full disk; then
 	// this one reports that no transaction is open, which is what we want.
-	s.writer.ExecContext(ctx, "ROLLBACK")
+	_, _ = s.writer.ExecContext(ctx, "ROLLBACK")
 	return err
 }

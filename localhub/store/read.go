@@ -142,13 +142,21 @@ func (s *Store) rows(ctx context.Context, q querier, text string, args ...any) (
 }
 
 func identityFields(r *Row) []any {
-	return []any{&r.Key, &r.DeviceID, &r.ModuleID, &r.Generation, &r.IdentityETag, &r.Status, &r.StatusReason,
-		timeInto{&r.StatusUpdated}, jsonInto{&r.Authentication}, &r.IoTEdge, &r.DeviceScope, jsonInto{&r.ParentScopes}, &r.ManagedBy}
+	return []any{
+		&r.Key, &r.DeviceID, &r.ModuleID, &r.Generation, &r.IdentityETag, &r.Status, &r.StatusReason,
+		timeInto{&r.StatusUpdated},
+		jsonInto{&r.Authentication},
+		&r.IoTEdge, &r.DeviceScope,
+		jsonInto{&r.ParentScopes},
+		&r.ManagedBy,
+	}
 }
 
 func twinFields(r *Row) []any {
-	return []any{&r.TwinETag, &r.ModelID, &r.Tags, &r.Desired.Value, &r.Desired.Metadata, &r.Desired.Version,
-		&r.Reported.Value, &r.Reported.Metadata, &r.Reported.Version}
+	return []any{
+		&r.TwinETag, &r.ModelID, &r.Tags, &r.Desired.Value, &r.Desired.Metadata, &r.Desired.Version,
+		&r.Reported.Value, &r.Reported.Metadata, &r.Reported.Version,
+	}
 }
 
 func scanRow(rows *sql.Rows, r *Row, fields []any) error {

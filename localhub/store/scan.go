@@ -189,8 +189,10 @@ var fixed = map[string]column{
 	"version":      {sql: "t.etag + t.reported_version"},
 	"status":       {sql: "json_quote(i.status)"},
 	"statusReason": {sql: text("i.status_reason")},
-	"statusUpdateTime": {sql: "iif(i.status_updated = '', ?, json_quote(i.status_updated))",
-		args: []any{quote(iothub.Time{})}},
+	"statusUpdateTime": {
+		sql:  "iif(i.status_updated = '', ?, json_quote(i.status_updated))",
+		args: []any{quote(iothub.Time{})},
+	},
 	"cloudToDeviceMessageCount":    {sql: "0"},
 	"authenticationType":           {sql: "i.authentication -> '$.type'"},
 	"modelId":                      {sql: "json_quote(t.model_id)"},

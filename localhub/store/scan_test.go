@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +34,7 @@ func printed(t *testing.T, r *Record) iothub.Document {
 // places lists every path of a document, inner ones too.
 func places(at []string, v map[string]any) (out [][]string) {
 	for k, v := range v {
-		path := append(at[:len(at):len(at)], k)
+		path := append(slices.Clip(at), k)
 		out = append(out, path)
 		if m, ok := v.(map[string]any); ok {
 			out = append(out, places(path, m)...)
@@ -87,9 +88,25 @@ func TestScanFindsNothingWhereNothingIs(t *testing.T) {
 	if err := s.Commit(&Batch{Insert: []*Record{plain("a")}}); err != nil {
 		t.Fatal(err)
 	}
-	paths := [][]string{{"tags"}, {"tags", "x"}, {"tags", "x", "y"}, {"statusReason"}, {"moduleId"}, {"deviceScope"}, {"parentScopes"},
-		{"properties", "desired", "x"}, {"properties", "other"}, {"properties", "desired", "$metadata", "x"}, {"unknown"},
-		{"tags", `quo"te`}, {"connectionState"}, {"lastActivityTime"}, {"properties.desired"}, {"tags", "a.b"}, {"deviceId", "x"}}
+	paths := [][]string{
+		{"tags"},
+		{"tags", "x"},
+		{"tags", "x", "y"},
+		{"statusReason"},
+		{"moduleId"},
+		{"deviceScope"},
+		{"parentScopes"},
+		{"properties", "desired", "x"},
+		{"properties", "other"},
+		{"properties", "desired", "$metadata", "x"},
+		{"unknown"},
+		{"tags", `quo"te`},
+		{"connectionState"},
+		{"lastActivityTime"},
+		{"properties.desired"},
+		{"tags", "a.b"},
+		{"deviceId", "x"},
+	}
 	for i, text := range scanOne(t, s, "a", paths) {
 		if text != "" {
 			t.Errorf("%q is %s, want nothing", paths[i], text)

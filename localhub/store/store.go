@@ -50,7 +50,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
-		s.Close()
+		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -206,9 +206,9 @@ func readPragma(ctx context.Context, conn driver.Conn, name string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("pragma %s: %w", name, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	value := make([]driver.Value, 1)
-	if err := rows.Next(value); err != nil && err != io.EOF {
+	if err := rows.Next(value); err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("pragma %s: %w", name, err)
 	}
 	return fmt.Sprint(value[0]), nil

@@ -64,8 +64,10 @@ func awkward(t testing.TB, id string) *Record {
 }
 
 func plain(id string) *Record {
-	r := &Record{Identity: Identity{DeviceID: id, Generation: "1", IdentityETag: 1, Status: iothub.StatusEnabled,
-		Authentication: iothub.Authentication{Type: "sas", SymmetricKey: iothub.SymmetricKey{Primary: "a", Secondary: "b"}}}}
+	r := &Record{Identity: Identity{
+		DeviceID: id, Generation: "1", IdentityETag: 1, Status: iothub.StatusEnabled,
+		Authentication: iothub.Authentication{Type: "sas", SymmetricKey: iothub.SymmetricKey{Primary: "a", Secondary: "b"}},
+	}}
 	r.TwinETag, r.Tags = 1, iothub.Document{}
 	r.Desired, r.Reported = iothub.NewSection(noon), iothub.NewSection(noon)
 	return r

@@ -37,7 +37,7 @@ func commitAndTell(path string) error {
 		if err := s.Commit(&Batch{Insert: []*Record{plain(fmt.Sprint("d", i))}}); err != nil {
 			return err
 		}
-		fmt.Println("answered", i)
+		fmt.Fprintln(os.Stdout, "answered", i)
 	}
 	return s.Close()
 }

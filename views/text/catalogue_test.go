@@ -212,7 +212,7 @@ func literals(code string) vocabulary {
 	v := vocabulary{whole: map[string]bool{}, parts: map[string]bool{}}
 	for _, m := range regexp.MustCompile(`"([a-zA-Z0-9.%-]+)"`).FindAllStringSubmatch(code, -1) {
 		v.whole[m[1]] = true
-		for _, p := range strings.Split(m[1], ".") {
+		for p := range strings.SplitSeq(m[1], ".") {
 			v.parts[p] = true
 		}
 		if strings.Contains(m[1], ".") && strings.Contains(m[1], "%") {

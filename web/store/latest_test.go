@@ -11,8 +11,10 @@ func TestLatest(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 	var entries []Entry
 	for _, e := range []struct{ hub, device string }{{"local", "a"}, {"cloud", "c"}, {"local", "b"}, {"local", "a"}} {
-		entries = append(entries, Entry{Time: noon, Hub: e.hub, DeviceID: e.device, Section: Desired,
-			Patch: doc(t, `{"interval":30}`), Old: doc(t, `{"interval":60}`), ETag: "AAAAAAAAAAI="})
+		entries = append(entries, Entry{
+			Time: noon, Hub: e.hub, DeviceID: e.device, Section: Desired,
+			Patch: doc(t, `{"interval":30}`), Old: doc(t, `{"interval":60}`), ETag: "AAAAAAAAAAI=",
+		})
 	}
 	ids, err := s.Record(t.Context(), entries...)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func TestMigrate(t *testing.T) {
 	if err := s.db.QueryRowContext(t.Context(), `SELECT note FROM setting`).Scan(&note); err != nil || note != "none" {
 		t.Errorf("got %q, %v", note, err)
 	}
-	broken := append(more, "3\nCREATE TABLE half (a TEXT); CREATE TABLE half (a TEXT);")
+	broken := slices.Concat(more, []string{"3\nCREATE TABLE half (a TEXT); CREATE TABLE half (a TEXT);"})
 	if err := migrate(t.Context(), s.db, broken); err == nil {
 		t.Fatal("a broken step passed")
 	}
@@ -204,9 +205,11 @@ func TestTutorial(t *testing.T) {
 func TestJournal(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 	ctx := t.Context()
-	tags := Entry{Time: noon, Hub: "local", DeviceID: "O'Neil", Section: Tags, Who: "you", Screen: "twin",
+	tags := Entry{
+		Time: noon, Hub: "local", DeviceID: "O'Neil", Section: Tags, Who: "you", Screen: "twin",
 		Patch: doc(t, `{"location":{"plant":"Redmond43"},"old":null}`),
-		Old:   doc(t, `{"location":{"plant":null},"old":1.0}`), ETag: "AAAAAAAAAAI="}
+		Old:   doc(t, `{"location":{"plant":null},"old":1.0}`), ETag: "AAAAAAAAAAI=",
+	}
 	desired := tags
 	desired.Section, desired.Patch, desired.Old = Desired, doc(t, `{"power_level":1}`), nil
 	other := tags
