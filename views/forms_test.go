@@ -47,6 +47,17 @@ func TestEditor(t *testing.T) {
 	}
 }
 
+func TestSendFromAnywhere(t *testing.T) {
+	s := newSite(t, raw(`<p id="text">Review</p><form method="post" action="/form"><button name="do" value="back">Back</button><button name="do" value="apply" data-default>Apply</button></form>`))
+	b := open(t, s.URL)
+	b.want(`document.activeElement === document.body`)
+	b.do(chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2))) // Ctrl
+	eventually(t, "Ctrl+Enter sends the page's form", func() bool { return len(s.posted()) == 1 })
+	if got := s.posted()[0]; got != "do=apply" {
+		t.Errorf("posted %q, want do=apply", got)
+	}
+}
+
 func TestFragmentForm(t *testing.T) {
 	form := func(summary, value string) string {
 		return summary + `<input id="name" name="name" value="` + value + `"><button id="save">Save</button>`

@@ -125,7 +125,7 @@ func shortcuts() []shortcut {
 		{"k", "keys.previous", "[data-row]"},
 		{"keys.key.enter", "keys.open", "[data-row]"},
 		{"e", "keys.edit", "[data-key='e']"},
-		{"keys.key.submit", "keys.submit", "form[method=post] input:not([type=hidden]), form textarea"},
+		{"keys.key.submit", "keys.submit", "main [data-default], form[method=post] input:not([type=hidden]), form textarea"},
 		{"keys.key.escape", "keys.escape", ""},
 		{"keys.key.space", "keys.pause", "[data-feed]"},
 		{"l", "keys.language", "[data-key='l']"},

@@ -7,8 +7,10 @@ const unsent = form => !('sent' in form.dataset || 'accepted' in form.dataset) &
 
 document.addEventListener('keydown', event => {
   if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return
-  const form = event.target.closest?.('form')
-  if (!form) return
+  // On a page with something to confirm the key works from anywhere: after a
+  // review the focus is in no form.
+  const form = event.target.closest?.('form, dialog') ?? document.querySelector('main [data-default]')?.form
+  if (!form?.matches('form')) return
   event.preventDefault()
   const button = form.querySelector('[data-default]') ?? form.querySelector('button:not([type=button]):not([data-rows-add]):not([data-rows-remove])')
   if (button) button.click()
