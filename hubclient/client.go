@@ -56,6 +56,7 @@ type Client struct {
 	host     string // as in the connection string, port included
 	pipeline runtime.Pipeline
 	http     *http.Client
+	patient  *http.Client // for calls that wait on a device
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -72,11 +73,12 @@ func New(cs iothub.ServiceConnectionString, options *Options) (*Client, error) {
 		return nil, fmt.Errorf("hub client: %w", err)
 	}
 	c := &Client{host: cs.HostName, http: httpClient(o), now: o.Now, log: o.Log}
+	c.patient = patientClient(c.http, o.HTTPClient != nil)
 	c.pipeline = runtime.NewPipeline("hubclient", "", runtime.PipelineOptions{
 		PerCall:  []policy.Policy{headerPolicy{userAgent: o.UserAgent}, retryPolicy{log: o.Log}},
 		PerRetry: []policy.Policy{sas, tracePolicy{feed: o.Trace, now: o.Now}},
 	}, &policy.ClientOptions{
-		Transport: boundedTransport{c.http},
+		Transport: boundedTransport{usual: c.http, patient: c.patient},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 		// retryPolicy decides alone what is repeated.
 		Retry: policy.RetryOptions{MaxRetries: -1, TryTimeout: tryTimeout},
@@ -106,7 +108,10 @@ func (o *Options) withDefaults() Options {
 func (c *Client) Host() string { return c.host }
 
 // Close lets go of idle connections. Streams are closed by whoever opened them.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.patient.CloseIdleConnections()
+}
 
 // call is one operation of the service API.
 type call struct {
@@ -119,6 +124,8 @@ type call struct {
 	safe bool
 	// stream marks an answer that does not end: its body is read by the caller.
 	stream bool
+	// patience is how long an answer may take; 0 for what it is by default.
+	patience time.Duration
 }
 
 // operation is what the policies need to know of a call.
@@ -150,6 +157,9 @@ func (c *Client) request(ctx context.Context, k call) (*policy.Request, error) {
 	maps.Copy(query, k.query)
 	if k.stream {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
+	}
+	if k.patience > 0 {
+		ctx = policy.WithRetryOptions(patiently(ctx), policy.RetryOptions{MaxRetries: -1, TryTimeout: k.patience})
 	}
 	req, err := runtime.NewRequest(ctx, k.method, "https://"+c.host+k.path+"?"+query.Encode())
 	if err != nil {

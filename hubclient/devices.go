@@ -29,17 +29,22 @@ type authentication struct {
 }
 
 func identityOf(d iothub.Device) identity {
-	auth := &authentication{Type: d.Authentication.Type, SymmetricKey: d.Authentication.SymmetricKey}
-	if t := d.Authentication.X509Thumbprint; t.Primary != nil || t.Secondary != nil {
+	return identity{
+		DeviceID: d.DeviceID, Status: d.Status, StatusReason: d.StatusReason, Authentication: authenticationOf(d.Authentication),
+		Capabilities: d.Capabilities, DeviceScope: d.DeviceScope, ParentScopes: d.ParentScopes,
+	}
+}
+
+// authenticationOf is nil where the hub is to make the keys.
+func authenticationOf(a iothub.Authentication) *authentication {
+	auth := &authentication{Type: a.Type, SymmetricKey: a.SymmetricKey}
+	if t := a.X509Thumbprint; t.Primary != nil || t.Secondary != nil {
 		auth.X509Thumbprint = &t
 	}
 	if *auth == (authentication{}) {
-		auth = nil // the hub makes the keys
+		return nil
 	}
-	return identity{
-		DeviceID: d.DeviceID, Status: d.Status, StatusReason: d.StatusReason, Authentication: auth,
-		Capabilities: d.Capabilities, DeviceScope: d.DeviceScope, ParentScopes: d.ParentScopes,
-	}
+	return auth
 }
 
 func devicePath(id string) string { return "/devices/" + escapeID(id) }

@@ -1,6 +1,7 @@
 package hubclient
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -47,11 +48,36 @@ func httpClient(o Options) *http.Client {
 	return &client
 }
 
+// patientClient is the same client for answers that may take longer than
+// headersTimeout, such as those of direct methods; their calls bring a time-out
+// of their own.
+func patientClient(usual *http.Client, injected bool) *http.Client {
+	transport, ok := usual.Transport.(*http.Transport)
+	if injected || !ok {
+		return usual
+	}
+	patient, longer := *usual, transport.Clone()
+	longer.ResponseHeaderTimeout = 0
+	patient.Transport = longer
+	return &patient
+}
+
+type patientKey struct{}
+
+// patiently marks a request for patientClient.
+func patiently(ctx context.Context) context.Context {
+	return context.WithValue(ctx, patientKey{}, true)
+}
+
 // boundedTransport ends an answer that is larger than a hub's can be.
-type boundedTransport struct{ client *http.Client }
+type boundedTransport struct{ usual, patient *http.Client }
 
 func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
-	resp, err := t.client.Do(req)
+	client := t.usual
+	if req.Context().Value(patientKey{}) != nil {
+		client = t.patient
+	}
+	resp, err := client.Do(req)
 	if err == nil && req.Header.Get("Accept") != eventStream {
 		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxAnswer}
 	}

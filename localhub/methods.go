@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -198,57 +197,47 @@ func becameOfCall(e *iothub.Error) bool {
 	return errors.Is(e, iothub.ErrDeviceNotOnline) || errors.Is(e, iothub.ErrGatewayTimeout) || errors.Is(e, iothub.ErrBadDeviceResponse)
 }
 
-// The bounds of the two times, in seconds (IoT Hub developer guide: direct
-// methods).
-const (
-	minResponse, maxResponse, defaultResponse = 5, 300, 30
-	maxConnect                                = 300
-)
-
 // newMethodCall checks what a service asks for; nil times mean the defaults.
 func newMethodCall(name string, payload []byte, response, connect *int) (methodCall, error) {
 	if err := checkMethodName(name); err != nil {
 		return methodCall{}, err
 	}
-	wait, answer := 0, defaultResponse
-	if connect != nil {
-		wait = *connect
-	}
-	if response != nil {
-		answer = *response
-	}
+	wait, answer := seconds(connect, 0), seconds(response, iothub.DefaultMethodResponse)
 	switch {
-	case answer < minResponse || answer > maxResponse:
-		return methodCall{}, iothub.ErrArgumentInvalid.With("responseTimeoutInSeconds is %d; it must be %d to %d", answer, minResponse, maxResponse)
-	case wait < 0 || wait > maxConnect:
-		return methodCall{}, iothub.ErrArgumentInvalid.With("connectTimeoutInSeconds is %d; it must be 0 to %d", wait, maxConnect)
+	case answer < iothub.MinMethodResponse || answer > iothub.MaxMethodResponse:
+		return methodCall{}, iothub.ErrArgumentInvalid.With("responseTimeoutInSeconds is %.0f; it must be %.0f to %.0f",
+			answer.Seconds(), iothub.MinMethodResponse.Seconds(), iothub.MaxMethodResponse.Seconds())
+	case wait < 0 || wait > iothub.MaxMethodConnect:
+		return methodCall{}, iothub.ErrArgumentInvalid.With("connectTimeoutInSeconds is %.0f; it must be 0 to %.0f",
+			wait.Seconds(), iothub.MaxMethodConnect.Seconds())
 	case wait > answer:
-		return methodCall{}, iothub.ErrArgumentInvalid.With("connectTimeoutInSeconds is %d, more than responseTimeoutInSeconds, %d", wait, answer)
+		return methodCall{}, iothub.ErrArgumentInvalid.With("connectTimeoutInSeconds is %.0f, more than responseTimeoutInSeconds, %.0f",
+			wait.Seconds(), answer.Seconds())
 	case len(payload) > iothub.MaxMethodBytes: // its name for that is a choice
 		return methodCall{}, iothub.ErrMessageTooLarge.With("the payload has %d bytes; %d are allowed", len(payload), iothub.MaxMethodBytes)
 	}
 	return methodCall{
 		name: name, payload: []byte(cmp.Or(string(payload), "null")), // SDKs of devices read JSON in any case
-		connect: time.Duration(wait) * time.Second, response: time.Duration(answer) * time.Second,
+		connect: wait, response: answer,
 	}, nil
 }
 
-const maxMethodName = 128
+// seconds is a time of a request, within what a Duration holds.
+func seconds(n *int, missing time.Duration) time.Duration {
+	if n == nil {
+		return missing
+	}
+	const most = 1 << 20
+	return time.Duration(min(max(*n, -most), most)) * time.Second
+}
 
-// checkMethodName keeps names out that would not survive in a topic. That a name
-// is printable ASCII without these characters follows the documentation of
-// direct methods; the length and # and + are our choice.
 func checkMethodName(name string) error {
-	if name == "" {
+	err := iothub.CheckMethodName(name)
+	switch {
+	case err == nil:
+		return nil
+	case name == "":
 		return iothub.ErrArgumentNull.With("the body needs a member methodName")
 	}
-	if len(name) > maxMethodName {
-		return iothub.ErrArgumentInvalid.With("methodName is longer than %d characters", maxMethodName)
-	}
-	for _, r := range name {
-		if r <= ' ' || r > '~' || strings.ContainsRune(`$()<>@,;:\"/[]?={}#+`, r) {
-			return iothub.ErrArgumentInvalid.With("methodName contains %q, which is not allowed", r)
-		}
-	}
-	return nil
+	return iothub.ErrArgumentInvalid.With("%v", err)
 }
