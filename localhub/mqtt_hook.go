@@ -118,7 +118,7 @@ func (s *deviceSession) published(pk packets.Packet) {
 	switch t.Kind {
 	case iothub.TopicTwinGet:
 		if err := s.server.hub.throttle.take(iothub.ThrottleTwinReads, 1); err != nil {
-			s.answerTwin(t.RequestID, nil, err)
+			s.answerTwin(t.RequestID, 0, nil, err)
 			return
 		}
 		r.readTwin(s.key, s, t.RequestID)

@@ -168,7 +168,7 @@ func TestQueueBounds(t *testing.T) {
 			s := &deviceSession{server: w.hub.mqtt, conn: &deviceConn{Conn: far, raw: far}}
 			pushed := 0
 			for !s.ended {
-				s.push("t", make([]byte, size))
+				s.push(outgoing{topic: "t", payload: make([]byte, size)})
 				pushed++
 			}
 			if want := min(maxQueued, maxQueuedBytes/size) + 1; pushed != want {

@@ -52,6 +52,7 @@ type deviceSession struct {
 type outgoing struct {
 	topic   string
 	payload []byte
+	desired int64 // $version of the desired properties in it, 0 for none
 }
 
 func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserName) *deviceSession {
@@ -71,12 +72,12 @@ func (s *deviceSession) open() {
 }
 
 // push queues a message. A queue that is full ends the connection.
-func (s *deviceSession) push(topic string, payload []byte) {
+func (s *deviceSession) push(m outgoing) {
 	s.mu.Lock()
-	full := len(s.queue) >= maxQueued || s.bytes+len(payload) > maxQueuedBytes
+	full := len(s.queue) >= maxQueued || s.bytes+len(m.payload) > maxQueuedBytes
 	if !s.ended && !full {
-		s.queue = append(s.queue, outgoing{topic, payload})
-		s.bytes += len(payload)
+		s.queue = append(s.queue, m)
+		s.bytes += len(m.payload)
 		s.flow()
 	}
 	s.mu.Unlock()
@@ -105,6 +106,8 @@ func (s *deviceSession) write() {
 		})
 		if err != nil {
 			s.end("writing to it failed: " + err.Error())
+		} else if m.desired > 0 {
+			s.server.hub.registry.delivered(s.key, m.desired)
 		}
 	}
 }
@@ -127,7 +130,7 @@ func (s *deviceSession) next() (outgoing, bool) {
 // sendDesired implements session.
 func (s *deviceSession) sendDesired(version int64, body []byte) {
 	if s.subs.has(iothub.FilterDesired) {
-		s.push(iothub.DesiredTopic(version), body)
+		s.push(outgoing{topic: iothub.DesiredTopic(version), payload: body, desired: version})
 	}
 }
 
@@ -136,18 +139,18 @@ func (s *deviceSession) sendMethod(name, rid string, payload []byte) bool {
 	if !s.subs.has(iothub.FilterMethods) {
 		return false
 	}
-	s.push(iothub.MethodTopic(name, rid), payload)
+	s.push(outgoing{topic: iothub.MethodTopic(name, rid), payload: payload})
 	return true
 }
 
 // answerTwin implements session. The answer goes out whether or not the device
 // has subscribed to answers: Python's SDK asks first and subscribes afterwards.
-func (s *deviceSession) answerTwin(rid string, body []byte, err error) {
+func (s *deviceSession) answerTwin(rid string, desired int64, body []byte, err error) {
 	if err != nil {
 		s.answerError(rid, err)
 		return
 	}
-	s.push(iothub.TwinResponseTopic(http.StatusOK, rid, 0), body)
+	s.push(outgoing{topic: iothub.TwinResponseTopic(http.StatusOK, rid, 0), payload: body, desired: desired})
 }
 
 // answerReported implements session. A patch sent without $rid gets no answer.
@@ -157,7 +160,7 @@ func (s *deviceSession) answerReported(rid string, version int64, err error) {
 	case err != nil:
 		s.answerError(rid, err)
 	default:
-		s.push(iothub.TwinResponseTopic(http.StatusNoContent, rid, version), nil)
+		s.push(outgoing{topic: iothub.TwinResponseTopic(http.StatusNoContent, rid, version)})
 	}
 }
 
@@ -171,7 +174,7 @@ func (s *deviceSession) answerError(rid string, err error) {
 	} else {
 		log.Info("device request refused", "code", e.Code, "reason", e.Message)
 	}
-	s.push(iothub.TwinResponseTopic(e.Status, rid, 0), e.DeviceBody(tracking, s.server.hub.now()))
+	s.push(outgoing{topic: iothub.TwinResponseTopic(e.Status, rid, 0), payload: e.DeviceBody(tracking, s.server.hub.now())})
 }
 
 // end implements session: it drops the connection and does not wait for it.

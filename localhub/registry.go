@@ -32,8 +32,9 @@ type session interface {
 	// answerReported answers patchReported; version is the new
 	// reported.$version, 0 with an error.
 	answerReported(rid string, version int64, err error)
-	// answerTwin answers readTwin.
-	answerTwin(rid string, body []byte, err error)
+	// answerTwin answers readTwin; desired is the $version of the desired
+	// properties in body.
+	answerTwin(rid string, desired int64, body []byte, err error)
 	// end drops the connection; the reason is for the log.
 	end(reason string)
 }

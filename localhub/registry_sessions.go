@@ -15,6 +15,9 @@ type presence struct {
 	session                         session // nil: not connected
 	lastActivity, connectionUpdated time.Time
 	dirty                           bool // not in the store yet
+	// delivered is the newest version of the desired properties that was written
+	// to a connection, as far as this run of the hub knows.
+	delivered int64
 }
 
 func (p presence) state() string {
@@ -167,6 +170,22 @@ func (r *registry) drop(key twinKey, reason string) {
 	s.end(reason)
 }
 
+// delivered notes that desired properties of a version were written to the
+// connection of a device, and announces it the first time. A fresh twin, whose
+// version is 1, holds nothing to deliver.
+func (r *registry) delivered(key twinKey, version int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.presence[key]
+	if p == nil || version <= max(p.delivered, 1) {
+		return
+	}
+	p.delivered = version
+	r.changes.Publish(iothub.Change{
+		Time: r.now(), DeviceID: key.DeviceID, ModuleID: key.ModuleID, Kind: iothub.ChangeDelivered, SectionVersion: version,
+	})
+}
+
 // forget drops a deleted device's connection and what was known of it.
 func (r *registry) forget(key twinKey, reason string) {
 	r.drop(key, reason)
@@ -295,11 +314,15 @@ func (r *registry) report(b *batch, key twinKey, doc iothub.Document, base *int6
 // the writes of that device.
 func (r *registry) readTwin(key twinKey, s session, rid string) {
 	r.touch(key)
-	var body []byte
+	var (
+		body    []byte
+		desired int64
+	)
 	_ = r.enqueue(context.Background(), &op{
 		apply: func(b *batch) error {
 			rec, err := b.record(key)
 			if err == nil {
+				desired = rec.Desired.Version
 				body = fmt.Appendf(nil, `{"desired":%s,"reported":%s}`, deviceJSON(rec.Desired), deviceJSON(rec.Reported))
 			}
 			return err
@@ -308,7 +331,7 @@ func (r *registry) readTwin(key twinKey, s session, rid string) {
 			if err != nil {
 				body = nil
 			}
-			s.answerTwin(rid, body, err)
+			s.answerTwin(rid, desired, body, err)
 		},
 	})
 }

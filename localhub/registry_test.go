@@ -135,7 +135,7 @@ func (s *recorder) answerReported(rid string, version int64, err error) {
 	s.got <- fmt.Sprintf("reported %s %d%s", rid, version, errorText(err))
 }
 
-func (s *recorder) answerTwin(rid string, body []byte, err error) {
+func (s *recorder) answerTwin(rid string, _ int64, body []byte, err error) {
 	s.got <- fmt.Sprintf("twin %s %s%s", rid, body, errorText(err))
 }
 

@@ -19,6 +19,10 @@ const (
 	ChangeReported   ChangeKind = "reported"
 	ChangeTelemetry  ChangeKind = "telemetry"
 	ChangeMethod     ChangeKind = "method"
+	// ChangeDelivered comes when the desired properties of SectionVersion, and so
+	// all before them, were written to a device's connection: as a patch, or in
+	// the twin the device asked for. It comes once for a version.
+	ChangeDelivered ChangeKind = "delivered"
 )
 
 // Values of Change.Operation.
@@ -43,7 +47,8 @@ type Change struct {
 	Patch Document `json:"patch,omitempty"`
 	// Old holds the values that Patch replaced, leaf by leaf.
 	Old Document `json:"old,omitempty"`
-	// SectionVersion is $version of desired or reported after the change.
+	// SectionVersion is $version of desired or reported after the change; of
+	// desired for ChangeDelivered.
 	SectionVersion int64 `json:"sectionVersion,omitempty"`
 	// Version and ETag are those of the whole twin after the change.
 	Version int64  `json:"version,omitempty"`
