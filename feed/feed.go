@@ -117,10 +117,12 @@ func (f *Feed[T]) Recent(n int, match func(T) bool) []Item[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []Item[T]
-	for _, item := range slices.Backward(f.ordered()) {
+	for i := range f.ring {
 		if len(out) == n {
 			break
 		}
+		// Backward from the newest, which stands before the oldest.
+		item := f.ring[(f.next+2*len(f.ring)-1-i)%len(f.ring)]
 		if match == nil || match(item.Value) {
 			out = append(out, item)
 		}

@@ -70,8 +70,19 @@ type Update struct {
 	Reset bool
 }
 
+// Activity is one event of the hub's change feed as the hub told it, modules,
+// telemetry, methods and deliveries included; or, with Gap, that the hub could
+// not tell what came before.
+type Activity struct {
+	Change iothub.Change
+	Gap    bool
+}
+
 // replay is how many updates can be replayed to a page that comes back.
 const replay = 4096
+
+// kept is how many activities can be looked up later.
+const kept = 8192
 
 // Fleet is the picture of one hub. It may be used by any number of goroutines.
 type Fleet struct {
@@ -83,6 +94,7 @@ type Fleet struct {
 
 	picture  *picture
 	updates  *feed.Feed[Update]
+	activity *feed.Feed[Activity]
 	rereads  *rereads
 	clock    *clock
 	interest interest
@@ -111,6 +123,7 @@ func New(client *hubclient.Client, o Options) *Fleet {
 	}
 	f.picture = newPicture()
 	f.updates = feed.New[Update](replay)
+	f.activity = feed.New[Activity](kept)
 	f.rereads = newRereads()
 	f.clock = newClock(f.now)
 	f.interest = interest{asked: make(chan struct{}, 1)}
@@ -191,6 +204,10 @@ func (f *Fleet) Changes() *feed.Feed[Update] {
 	f.interest.touch(f.now())
 	return f.updates
 }
+
+// Activity is all that the hub's change feed tells; nothing on a hub without
+// one.
+func (f *Fleet) Activity() *feed.Feed[Activity] { return f.activity }
 
 // Status says how complete and how old the picture is.
 func (f *Fleet) Status() Status {

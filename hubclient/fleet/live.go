@@ -40,6 +40,7 @@ func (l *follower) follow(ctx context.Context, opened func()) error {
 		l.cursor = stream.Cursor()
 		switch {
 		case errors.Is(err, hubclient.ErrChangeFeedReset):
+			l.f.activity.Publish(Activity{Gap: true})
 			l.refill(ctx)
 		case errors.Is(err, io.EOF):
 			return nil
@@ -47,6 +48,7 @@ func (l *follower) follow(ctx context.Context, opened func()) error {
 			return err
 		default:
 			l.f.apply(change)
+			l.f.activity.Publish(Activity{Change: change})
 		}
 	}
 }
@@ -74,6 +76,8 @@ func (f *Fleet) apply(c iothub.Change) {
 	case c.Kind == iothub.ChangeTelemetry, c.Kind == iothub.ChangeMethod:
 		f.active(c)
 		return
+	case c.Kind == iothub.ChangeDelivered:
+		return // it changes nothing of a twin
 	}
 	f.rereads.touch(c.DeviceID)
 	if c.Kind == iothub.ChangeIdentity && c.Operation == iothub.OperationDelete {
