@@ -38,15 +38,19 @@ type device struct {
 
 	// owned by run
 	twin    twin
+	owed    answer
 	attempt int // failed attempts in a row
 	first   bool
 }
 
-// command asks an online device to report another connectivity.
+// command changes a running device.
 type command struct {
-	connectivity string
-	action       string
-	answer       chan error // buffered, so that run never waits
+	change func(*device)
+	// report tells the hub of it while the device is online; nil if there is
+	// nothing to tell at once.
+	report func(*device, context.Context, *connection) error
+	action string
+	answer chan error // buffered, so that run never waits
 }
 
 // stopped is the cause of the end of a device's context.
@@ -69,7 +73,7 @@ func newDevice(f *Fleet, s Spec, action string, cancel context.CancelCauseFunc) 
 	}
 	d.trace = &tracer{feed: f.options.Trace, now: f.options.Now, deviceID: d.id}
 	d.trace.during(action)
-	d.status.Store(&Status{DeviceID: d.id, State: Connecting, Since: f.options.Now(), Connectivity: s.Connectivity})
+	d.status.Store(&Status{DeviceID: d.id, State: Connecting, Since: f.options.Now(), Connectivity: s.Connectivity, Answers: s.Answers})
 	return d
 }
 
@@ -155,11 +159,18 @@ func (d *device) serve(ctx context.Context, c *connection) error {
 		if err := d.refresh(ctx, c); err != nil {
 			return err
 		}
+		if err := d.begin(ctx, c); err != nil {
+			return err
+		}
 		select {
 		case m := <-c.inbox:
 			d.receive(m)
 		case cmd := <-d.commands:
 			if err := d.obey(ctx, c, cmd); err != nil {
+				return err
+			}
+		case <-d.owed.due():
+			if err := d.finish(ctx, c); err != nil {
 				return err
 			}
 		case err := <-c.lost:
@@ -176,13 +187,16 @@ func (d *device) serve(ctx context.Context, c *connection) error {
 // other way to a fresh token.
 var errRenew = errors.New("the token is about to expire")
 
-// obey reports another connectivity. The error is nil as long as the
-// connection stands.
+// obey carries out a command. The error is nil as long as the connection
+// stands.
 func (d *device) obey(ctx context.Context, c *connection, cmd command) error {
 	d.trace.during(cmd.action)
 	defer d.trace.during("")
-	d.change(cmd)
-	err := d.report(ctx, c)
+	cmd.change(d)
+	var err error
+	if cmd.report != nil {
+		err = cmd.report(d, ctx, c)
+	}
 	cmd.answer <- err
 	if refusedByHub(err) {
 		return nil
@@ -190,13 +204,8 @@ func (d *device) obey(ctx context.Context, c *connection, cmd command) error {
 	return err
 }
 
-func (d *device) change(cmd command) {
-	d.update(func(s *Status) { s.Connectivity = cmd.connectivity })
-	d.emit(Event{Kind: KindConnectivityChanged, Text: cmd.connectivity})
-}
-
-// backOff waits after a failure. A change of connectivity is noted meanwhile
-// and reported with the next connection.
+// backOff waits after a failure. A change is noted meanwhile and reported with
+// the next connection.
 func (d *device) backOff(ctx context.Context, err error) {
 	wait := delay(d.attempt, rand.Float64())
 	d.attempt++
@@ -216,7 +225,7 @@ func (d *device) backOff(ctx context.Context, err error) {
 		case <-timer.C:
 			return
 		case cmd := <-d.commands:
-			d.change(cmd)
+			cmd.change(d)
 			cmd.answer <- nil
 		case <-ctx.Done():
 			return
@@ -253,20 +262,43 @@ func (d *device) wait(ctx context.Context) error {
 }
 
 func (d *device) setConnectivity(ctx context.Context, connectivity string) error {
-	cmd := command{connectivity, iothub.ActionFrom(ctx), make(chan error, 1)}
-	gone := fmt.Errorf("set connectivity of %s: %w", d.id, ErrNotRunning)
+	return d.command(ctx, "set connectivity of", command{
+		change: func(d *device) {
+			d.update(func(s *Status) { s.Connectivity = connectivity })
+			d.emit(Event{Kind: KindConnectivityChanged, Text: connectivity})
+		},
+		report: (*device).report,
+	})
+}
+
+// setAnswers changes how the device answers; one that begins to answer, or
+// answers in another way, answers all that is wanted of it.
+func (d *device) setAnswers(ctx context.Context, answers Answers) error {
+	return d.command(ctx, "set answers of", command{change: func(d *device) {
+		if d.status.Load().Answers == answers {
+			return
+		}
+		d.update(func(s *Status) { s.Answers = answers })
+		d.owed.forget()
+		d.owe(d.twin.desired)
+	}})
+}
+
+// command hands a command to run and waits for what becomes of it.
+func (d *device) command(ctx context.Context, what string, cmd command) error {
+	cmd.action, cmd.answer = iothub.ActionFrom(ctx), make(chan error, 1)
 	select {
 	case d.commands <- cmd:
 	case <-d.done:
-		return gone
+		return fmt.Errorf("%s %s: %w", what, d.id, ErrNotRunning)
 	case <-ctx.Done():
-		return fmt.Errorf("set connectivity of %s: %w", d.id, ctx.Err())
+		return fmt.Errorf("%s %s: %w", what, d.id, ctx.Err())
 	}
 	select {
 	case err := <-cmd.answer:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("set connectivity of %s: %w", d.id, ctx.Err())
+		return fmt.Errorf("%s %s: %w", what, d.id, ctx.Err())
 	}
 }
 

@@ -3,7 +3,8 @@
 // Each connects over TLS as its identity, reads its twin, listens for desired
 // patches and reports how it is connected to the network. They work against
 // any IoT Hub, the local one or Azure's, because they know nothing but a device
-// connection string.
+// connection string. A device may also answer what is wanted of it, as
+// well-behaved devices do.
 //
 // A Fleet holds the devices of one hub. What they do is told by one feed of
 // events, and what they really send and receive by a wire trace. The package

@@ -22,6 +22,7 @@ var (
 	ErrUnknown      = errors.New("no such simulated device")
 	ErrClosed       = errors.New("the simulator is closed")
 	ErrConnectivity = errors.New("connectivity must be cellular, wifi or ethernet")
+	ErrAnswers      = errors.New("answers must be nothing, plain or pnp")
 )
 
 // Problem says in one word why a device has no connection.

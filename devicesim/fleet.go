@@ -47,6 +47,9 @@ const dialling = 64
 type Spec struct {
 	ConnectionString iothub.DeviceConnectionString
 	Connectivity     string // one of Connectivities; "" means the first
+	Answers          Answers
+	// AnswerDelay is how long the device takes to apply what is wanted.
+	AnswerDelay time.Duration
 }
 
 // Fleet starts and stops the simulated devices of one hub. Its methods may be
@@ -119,6 +122,9 @@ func (f *Fleet) Start(ctx context.Context, s Spec) error {
 func (s Spec) check(now time.Time) error {
 	if !slices.Contains(Connectivities, s.Connectivity) {
 		return fmt.Errorf("%w, not %q", ErrConnectivity, s.Connectivity)
+	}
+	if !slices.Contains(AllAnswers, s.Answers) {
+		return fmt.Errorf("%w, not %q", ErrAnswers, s.Answers)
 	}
 	if s.ConnectionString.DeviceID == "" || s.ConnectionString.HostName == "" {
 		return errors.New("the connection string names no device or no host")
@@ -214,6 +220,20 @@ func (f *Fleet) SetConnectivity(ctx context.Context, id, connectivity string) er
 		return err
 	}
 	return d.setConnectivity(ctx, connectivity)
+}
+
+// SetAnswers changes how a running device answers what is wanted of it, and has
+// it answer all of it in the new way. A device in Backoff does so once it is
+// back.
+func (f *Fleet) SetAnswers(ctx context.Context, id string, answers Answers) error {
+	if !slices.Contains(AllAnswers, answers) {
+		return fmt.Errorf("%w, not %q", ErrAnswers, answers)
+	}
+	d, err := f.find(id)
+	if err != nil {
+		return err
+	}
+	return d.setAnswers(ctx, answers)
 }
 
 // Devices are the devices that were started, running or not, by id.

@@ -37,6 +37,7 @@ type Status struct {
 	State        State
 	Since        time.Time // when State began
 	Connectivity string
+	Answers      Answers
 	// ConnectivityVersion is reported.$version of the last report the hub
 	// accepted, 0 before the first.
 	ConnectivityVersion int64

@@ -24,6 +24,9 @@ type twin struct {
 	version int64     // desired.$version
 	stale   bool      // the twin must be read
 	held    []message // patches that came while it was stale, in order
+	// answered is the version up to which the device answers or has answered: a
+	// reconnection alone is no reason to repeat it.
+	answered int64
 
 	request uint64   // the latest $rid
 	pending *pending // the request that waits for its answer, or nil
@@ -91,6 +94,10 @@ func (d *device) read(ctx context.Context, c *connection) error {
 	t.desired, t.version, t.stale = properties.Desired.Value, properties.Desired.Version, false
 	d.update(func(s *Status) { s.Desired, s.DesiredVersion = t.desired, t.version })
 	d.emit(Event{Kind: KindTwinRead, Version: t.version, Payload: t.desired})
+	if t.version > t.answered {
+		t.answered = t.version
+		d.owe(t.desired)
+	}
 	held := t.held
 	t.held = nil
 	for _, m := range held {
@@ -102,23 +109,31 @@ func (d *device) read(ctx context.Context, c *connection) error {
 // report tells the hub the device's connectivity. The error is an *iothub.Error
 // when the hub refused.
 func (d *device) report(ctx context.Context, c *connection) error {
-	reported := iothub.Document{"connectivity": d.status.Load().Connectivity}
-	payload, err := json.Marshal(reported)
+	version, err := d.send(ctx, c, iothub.Document{"connectivity": d.status.Load().Connectivity})
+	if err == nil {
+		d.update(func(s *Status) { s.ConnectivityVersion = version })
+	}
+	return err
+}
+
+// send reports properties and returns the new reported.$version. The error is an
+// *iothub.Error when the hub refused.
+func (d *device) send(ctx context.Context, c *connection, reported iothub.Document) (version int64, err error) {
+	payload, err := iothub.EncodeJSON(reported)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	answer, body, err := d.ask(ctx, c, iothub.ReportedTopic, payload)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if answer.Status < 200 || answer.Status > 299 {
 		refusal := iothub.ParseError(answer.Status, "", body)
 		d.emit(Event{Kind: KindReportRefused, Payload: reported, Text: refusal.Error()})
-		return fmt.Errorf("%s reports its connectivity: %w", d.id, refusal)
+		return 0, fmt.Errorf("%s reports: %w", d.id, refusal)
 	}
-	d.update(func(s *Status) { s.ConnectivityVersion = answer.Version })
 	d.emit(Event{Kind: KindReported, Version: answer.Version, Payload: reported})
-	return nil
+	return answer.Version, nil
 }
 
 // ask sends a twin request and waits for its answer.
@@ -210,4 +225,8 @@ func (d *device) patch(topic iothub.Topic, m message) {
 		s.Patches++
 	})
 	d.emit(Event{Kind: KindPatch, Version: topic.Version, Payload: patch})
+	if !t.stale {
+		t.answered = t.version
+		d.owe(patch)
+	}
 }
