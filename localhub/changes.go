@@ -2,8 +2,6 @@ package localhub
 
 import (
 	"encoding/base64"
-	"net/url"
-	"strings"
 	"unicode/utf8"
 
 	"twinboard/hubclient/iothub"
@@ -45,7 +43,7 @@ func (r *registry) telemetry(key twinKey, bag string, payload []byte) {
 }
 
 func message(bag string, payload []byte) *iothub.Telemetry {
-	t := &iothub.Telemetry{Properties: properties(bag)}
+	t := &iothub.Telemetry{Properties: iothub.ParseProperties(bag)}
 	if utf8.Valid(payload) {
 		t.Body = cut(string(payload))
 		return t
@@ -64,27 +62,4 @@ func cut(s string) string {
 		end--
 	}
 	return s[:end]
-}
-
-// properties reads a property bag: name=value joined by &, both
-// percent-encoded; a plus sign stands for itself. What cannot be decoded is
-// taken as it is.
-func properties(bag string) map[string]string {
-	bag = strings.Trim(bag, "/?")
-	if bag == "" {
-		return nil
-	}
-	out := map[string]string{}
-	for part := range strings.SplitSeq(bag, "&") {
-		name, value, _ := strings.Cut(part, "=")
-		out[unescape(name)] = unescape(value)
-	}
-	return out
-}
-
-func unescape(s string) string {
-	if plain, err := url.PathUnescape(s); err == nil {
-		return plain
-	}
-	return s
 }

@@ -36,6 +36,7 @@ const (
 type mqttServer struct {
 	hub    *Hub
 	broker *mqtt.Server
+	lobby  *lobby
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -58,6 +59,7 @@ func newMQTTServer(h *Hub) (*mqttServer, error) {
 		hub: h,
 		// Its own log would show packets with passwords in them.
 		broker: mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)}),
+		lobby:  newLobby(),
 		conns:  map[*deviceConn]struct{}{},
 		done:   make(chan struct{}),
 	}
@@ -95,7 +97,12 @@ func (s *mqttServer) accept(ln net.Listener, config *tls.Config) {
 		if tcp, ok := raw.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(socketBuffer) // a hint: without it the system's default holds
 		}
-		go s.serve(tls.Server(raw, config), raw)
+		g := s.lobby.enter(raw, s.done)
+		if g == nil {
+			_ = raw.Close()
+			return
+		}
+		go s.serve(tls.Server(g, config), g)
 	}
 }
 

@@ -32,6 +32,13 @@ type thing struct {
 
 func (w *wire) dial() *thing {
 	w.Helper()
+	if w.socket {
+		conn, err := w.webSocket("/$iothub/websocket", subProtocol)
+		if err != nil {
+			w.Fatal(err)
+		}
+		return newThing(w.T, conn)
+	}
 	return w.dialWith(clientTLS(w.hub))
 }
 

@@ -1,10 +1,12 @@
 package localhub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -21,9 +23,19 @@ const (
 	connackNotAuthorized byte = 5
 )
 
-// maxKeepAlive is the longest keep-alive in seconds: the service waits 1767 s,
-// one and a half times this. 0, "none" in MQTT, means the longest, our choice.
-const maxKeepAlive = 1177
+// maxPatience is the longest the service lets a device be silent (IoT Hub
+// documentation: communicate using MQTT).
+const maxPatience = 1767 * time.Second
+
+// patienceFor is how long a device with this keep-alive, in seconds, may be
+// silent: MQTT's one and a half times. 0, "none" in MQTT, means the longest,
+// which is a choice.
+func patienceFor(keepAlive uint16) time.Duration {
+	if keepAlive == 0 {
+		return maxPatience
+	}
+	return min(time.Duration(keepAlive)*time.Second*3/2, maxPatience)
+}
 
 // refusedError is why a CONNECT is not accepted. Code 0 ends the connection
 // without a CONNACK, as MQTT has it for packets against its rules.
@@ -84,7 +96,8 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 	if err := s.hub.registry.connect(context.Background(), key, user.ModelID, session); err != nil {
 		return unlessRefusal(err)
 	}
-	c.session = session
+	c.session, c.patience = session, patienceFor(pk.Connect.Keepalive)
+	known(c.raw)
 	session.expireAt(expiry)
 	if err := session.discard(); err != nil {
 		return unlessRefusal(err)
@@ -103,8 +116,8 @@ func readConnect(c *deviceConn, pk *packets.Packet) (iothub.UserName, error) {
 		return iothub.UserName{}, refuse(connackVersion, "speaks %s level %d; only MQTT 3.1.1 is offered",
 			pk.Connect.ProtocolName, pk.ProtocolVersion)
 	}
-	if pk.ReservedBit != 0 {
-		return iothub.UserName{}, refuse(0, "set the reserved flag")
+	if err := checkFields(pk); err != nil {
+		return iothub.UserName{}, &refusedError{0, err}
 	}
 	user, err := iothub.ParseUserName(string(pk.Connect.Username))
 	if err != nil {
@@ -118,6 +131,44 @@ func readConnect(c *deviceConn, pk *packets.Packet) (iothub.UserName, error) {
 		return user, refuse(connackNotAuthorized, "client id %q does not match the user name's %q", pk.Connect.ClientIdentifier, id)
 	}
 	return user, nil
+}
+
+// checkFields checks what MQTT 3.1.1 (3.1.2, 3.1.3) has the server end a
+// connection for and mochi does not look at. That a will at QoS 2 does so too,
+// like a message at QoS 2, is a choice.
+func checkFields(pk *packets.Packet) error {
+	c := &pk.Connect
+	switch {
+	case pk.ReservedBit != 0:
+		return errors.New("set the reserved flag")
+	case !c.WillFlag && (c.WillQos != 0 || c.WillRetain):
+		return errors.New("set flags of a will and sent none")
+	case c.WillQos > 1:
+		return fmt.Errorf("left a will with QoS %d", c.WillQos)
+	case c.PasswordFlag && !c.UsernameFlag:
+		return errors.New("sent a password without a user name")
+	case !utf8.Valid(c.Username) || bytes.IndexByte(c.Username, 0) >= 0:
+		return errors.New("sent a user name that is not UTF-8 text")
+	case pk.FixedHeader.Remaining != connectLength(c):
+		return errors.New("sent more in CONNECT than its flags announce")
+	}
+	return nil
+}
+
+// connectLength is how long a CONNECT with these fields is, without its fixed
+// header.
+func connectLength(c *packets.ConnectParams) int {
+	n := 2 + len(c.ProtocolName) + 1 + 1 + 2 + 2 + len(c.ClientIdentifier)
+	if c.WillFlag {
+		n += 2 + len(c.WillTopic) + 2 + len(c.WillPayload)
+	}
+	if c.UsernameFlag {
+		n += 2 + len(c.Username)
+	}
+	if c.PasswordFlag {
+		n += 2 + len(c.Password)
+	}
+	return n
 }
 
 // unlessRefusal tells what the client cannot help, and may try again, from what
@@ -145,21 +196,17 @@ func readWill(pk *packets.Packet, key twinKey) (*will, error) {
 	if err != nil || t.Kind != iothub.TopicTelemetry {
 		return nil, refuse(connackNotAuthorized, "will topic %q is not the telemetry topic", pk.Connect.WillTopic)
 	}
-	return &will{withProperty(t.Bag, true, "iothub-MessageType=Will"), pk.Connect.WillPayload}, nil
+	bag := telemetryBag(t.Bag, pk.Connect.WillRetain)
+	return &will{withProperty(bag, true, "iothub-MessageType=Will"), pk.Connect.WillPayload}, nil
 }
 
 // settle rewrites an accepted CONNECT for mochi: no session, no will and no
 // take-over of its own (it would send the older connection a DISCONNECT, which
 // MQTT 3.1.1 does not know), and no password to remember.
 func settle(pk *packets.Packet, key twinKey, number uint64) {
-	keepAlive := pk.Connect.Keepalive
-	if keepAlive == 0 || keepAlive > maxKeepAlive {
-		keepAlive = maxKeepAlive
-	}
 	pk.Connect = packets.ConnectParams{
 		ProtocolName:     pk.Connect.ProtocolName,
 		ClientIdentifier: fmt.Sprintf("%s/%s#%d", key.DeviceID, key.ModuleID, number),
-		Keepalive:        keepAlive,
 		Clean:            true,
 	}
 }

@@ -80,9 +80,14 @@ func (s *deviceSession) check(pk packets.Packet) error {
 		return s.checkSubscribe(pk)
 	case packets.Unsubscribe:
 		return s.unsubscribe(pk)
-	case packets.Disconnect:
-		s.will = nil
-	case packets.Pingreq, packets.Puback:
+	case packets.Disconnect, packets.Pingreq:
+		if pk.FixedHeader.Remaining > 0 {
+			return fmt.Errorf("sent %d bytes in a %s packet", pk.FixedHeader.Remaining, packets.PacketNames[pk.FixedHeader.Type])
+		}
+		if pk.FixedHeader.Type == packets.Disconnect {
+			s.will = nil
+		}
+	case packets.Puback:
 	default:
 		return fmt.Errorf("sent a %s packet", packets.PacketNames[pk.FixedHeader.Type])
 	}

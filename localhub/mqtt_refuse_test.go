@@ -25,11 +25,7 @@ func TestConnectRefusals(t *testing.T) {
 		return token
 	}
 	own := d1.Authentication.SymmetricKey
-	for _, c := range []struct {
-		name   string
-		code   byte
-		change func(*connect)
-	}{
+	w.connects([]attempt{
 		{"as it should be", 0, func(*connect) {}},
 		{"secondary key", 0, func(c *connect) { c.password = w.devicePassword("d1", own.Secondary, hour) }},
 		{"another host in the user name", 0, func(c *connect) { c.user = "localhost:8443/d1/?api-version=2021-04-12" }},
@@ -62,28 +58,41 @@ func TestConnectRefusals(t *testing.T) {
 		{"MQTT 5", 1, func(c *connect) { c.level, c.properties = 5, []byte{0} }},
 		{"MQTT 3.1", 1, func(c *connect) { c.protocol, c.level = "MQIsdp", 3 }},
 		{"MQTT 6", 1, func(c *connect) { c.level = 6 }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := w.in(t)
-			hello := w.deviceConnect("d1")
-			c.change(&hello)
-			d := w.dial()
-			d.send(hello.bytes())
-			if ack := d.next(packets.Connack); ack.ReasonCode != c.code {
-				t.Fatalf("CONNACK %d instead of %d", ack.ReasonCode, c.code)
-			}
-			if c.code != 0 {
-				d.ended()
-			}
-		})
-	}
+	})
+}
+
+// attempt is a CONNECT of d1, changed, and the code of CONNACK it meets.
+type attempt struct {
+	name   string
+	code   byte
+	change func(*connect)
+}
+
+func (w *wire) connects(attempts []attempt) {
+	w.eachTransport(func(w *wire) {
+		for _, c := range attempts {
+			w.Run(c.name, func(t *testing.T) {
+				w := w.in(t)
+				hello := w.deviceConnect("d1")
+				c.change(&hello)
+				d := w.dial()
+				d.send(hello.bytes())
+				if ack := d.next(packets.Connack); ack.ReasonCode != c.code {
+					t.Fatalf("CONNACK %d instead of %d", ack.ReasonCode, c.code)
+				}
+				if c.code != 0 {
+					d.ended()
+				}
+			})
+		}
+	})
 }
 
 func TestWhatEndsAConnection(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
 	big := make([]byte, iothub.MaxTelemetryBytes+1)
-	for name, sent := range map[string][]byte{
+	w.endedBy(map[string][]byte{
 		"a second CONNECT":                  w.deviceConnect("d1").bytes(),
 		"QoS 2":                             publish(2, 1, "devices/d1/messages/events/", nil),
 		"telemetry of another device":       publish(1, 1, "devices/d2/messages/events/", nil),
@@ -107,17 +116,22 @@ func TestWhatEndsAConnection(t *testing.T) {
 		"PUBREL":                            frame(0x62, []byte{0, 1}),
 		"CONNACK":                           frame(0x20, []byte{0, 0}),
 		"a packet type that does not exist": frame(0xf0, nil),
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := w.in(t)
-			d, _ := w.online(w.deviceConnect("d1"))
-			d.send(sent)
-			d.ended()
-		})
-	}
-	d := w.dial()
-	d.send(publish(0, 0, "devices/d1/messages/events/", nil))
-	d.ended()
+	})
+}
+
+// endedBy sends each of these packets, or what pretends to be one, on a
+// connection that is in order until then.
+func (w *wire) endedBy(sent map[string][]byte) {
+	w.eachTransport(func(w *wire) {
+		for name, packet := range sent {
+			w.Run(name, func(t *testing.T) {
+				w := w.in(t)
+				d, _ := w.online(w.deviceConnect("d1"))
+				d.send(packet)
+				d.ended()
+			})
+		}
+	})
 }
 
 func TestSubscriptionsAreGranted(t *testing.T) {
@@ -221,13 +235,18 @@ func TestKeepAlive(t *testing.T) {
 	d, _ := w.online(c)
 	start := time.Now()
 	d.ended()
-	if waited := time.Since(start); waited < 900*time.Millisecond || waited > 8*time.Second {
+	if waited := time.Since(start); waited < 1400*time.Millisecond || waited > 8*time.Second {
 		t.Errorf("ended after %v", waited)
 	}
-	for _, k := range []struct{ sent, used uint16 }{{0, maxKeepAlive}, {60, 60}, {65535, maxKeepAlive}} {
-		pk := packets.Packet{Connect: packets.ConnectParams{Keepalive: k.sent}}
-		if settle(&pk, twinKey{DeviceID: "d1"}, 1); pk.Connect.Keepalive != k.used {
-			t.Errorf("keep-alive %d becomes %d", k.sent, pk.Connect.Keepalive)
+	for _, k := range []struct {
+		sent uint16
+		used time.Duration
+	}{
+		{0, 1767 * time.Second}, {1, 1500 * time.Millisecond}, {60, 90 * time.Second}, {1177, 1765500 * time.Millisecond},
+		{1178, 1767 * time.Second}, {65535, 1767 * time.Second},
+	} {
+		if got := patienceFor(k.sent); got != k.used {
+			t.Errorf("keep-alive %d lets a device be silent for %v", k.sent, got)
 		}
 	}
 }

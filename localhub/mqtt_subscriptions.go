@@ -102,6 +102,9 @@ func (s *deviceSession) keep(changed bool) error {
 }
 
 func (s *deviceSession) checkSubscribe(pk packets.Packet) error {
+	if err := checkFilters(pk); err != nil {
+		return err
+	}
 	if len(pk.Filters) > maxSubscriptions {
 		return fmt.Errorf("subscribed to more than %d filters", maxSubscriptions)
 	}
@@ -121,7 +124,18 @@ func (s *deviceSession) checkSubscribe(pk packets.Packet) error {
 	return nil
 }
 
+// checkFilters checks what mochi does only after the filters were kept.
+func checkFilters(pk packets.Packet) error {
+	if pk.PacketID == 0 || len(pk.Filters) == 0 {
+		return fmt.Errorf("sent a %s packet without an id or a filter", packets.PacketNames[pk.FixedHeader.Type])
+	}
+	return nil
+}
+
 func (s *deviceSession) unsubscribe(pk packets.Packet) error {
+	if err := checkFilters(pk); err != nil {
+		return err
+	}
 	changed := false
 	for _, f := range pk.Filters {
 		changed = s.subs.remove(f.Filter) || changed

@@ -32,14 +32,16 @@ const (
 	idleTimeout       = 5 * time.Minute
 	readHeaderTimeout = 20 * time.Second
 	requestTimeout    = time.Minute // to read a request, and to write an answer
+	maxHeader         = 64 << 10    // a token and a continuation are far shorter
 )
 
 const headerRequestID = "x-ms-request-id"
 
 // restServer is the service API: HTTP to registry and back.
 type restServer struct {
-	hub  *Hub
-	http *http.Server
+	hub   *Hub
+	http  *http.Server
+	lobby *lobby
 	// stopping ends every stream, so that close need not wait for them.
 	stopping  chan struct{}
 	stop      func()
@@ -84,7 +86,7 @@ func (s *restServer) routes() []route {
 }
 
 func newRESTServer(h *Hub) *restServer {
-	s := &restServer{hub: h, stopping: make(chan struct{}), heartbeat: changesHeartbeat}
+	s := &restServer{hub: h, lobby: newLobby(), stopping: make(chan struct{}), heartbeat: changesHeartbeat}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -105,6 +107,7 @@ func newRESTServer(h *Hub) *restServer {
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      requestTimeout, // streams lift it for themselves
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
 	}
@@ -114,7 +117,7 @@ func newRESTServer(h *Hub) *restServer {
 // start serves on a plain TCP listener until close.
 func (s *restServer) start(ln net.Listener) {
 	go func() {
-		if err := s.http.ServeTLS(ln, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.ServeTLS(newLobbyListener(ln, s.lobby), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			s.hub.log.Error("service api stopped", "error", err)
 		}
 	}()
@@ -145,6 +148,7 @@ func (s *restServer) guard(r route) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		known(connectionOf(c))
 		if err := checkVersion(c.QueryParam("api-version")); err != nil {
 			return err
 		}

@@ -152,7 +152,7 @@ func TestStreamsOutliveTimeouts(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		transport := &http.Transport{TLSClientConfig: clientTLS(w.hub), ForceAttemptHTTP2: http2}
 		defer transport.CloseIdleConnections()
-		c := &wire{t, w.hub, &http.Client{Transport: transport}}
+		c := &wire{T: t, hub: w.hub, http: &http.Client{Transport: transport}}
 		res, next := c.changes("", w.token("service"))
 		if (res.ProtoMajor == 2) != http2 {
 			t.Fatalf("speaks %s", res.Proto)

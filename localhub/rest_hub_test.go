@@ -17,6 +17,8 @@ type wire struct {
 	*testing.T
 	hub  *Hub
 	http *http.Client
+	// socket has devices come over WebSocket.
+	socket bool
 }
 
 func startWire(t *testing.T) *wire {
@@ -62,7 +64,14 @@ func startWireIn(t *testing.T, data string, now func() time.Time, change func(*H
 }
 
 // in is the same hub for a subtest.
-func (w *wire) in(t *testing.T) *wire { return &wire{t, w.hub, w.http} }
+func (w *wire) in(t *testing.T) *wire { return &wire{t, w.hub, w.http, w.socket} }
+
+// eachTransport runs a test with devices that come over TLS, and over WebSocket.
+func (w *wire) eachTransport(test func(w *wire)) {
+	for name, socket := range map[string]bool{"TLS": false, "WebSocket": true} {
+		w.Run(name, func(t *testing.T) { test(&wire{t, w.hub, w.http, socket}) })
+	}
+}
 
 // reply is an answer of the service API.
 type reply struct {

@@ -23,10 +23,19 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
+// connectionOf is what lies under the TLS of a request.
+func connectionOf(c echo.Context) net.Conn {
+	conn, _ := c.Request().Context().Value(connKey{}).(net.Conn)
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
 // deviceWebSocket turns a request on the service port into a device connection,
 // for networks that let only 443 through.
 func (s *restServer) deviceWebSocket(c echo.Context) error {
-	conn, _ := c.Request().Context().Value(connKey{}).(net.Conn)
+	conn := connectionOf(c)
 	if conn == nil || !c.IsWebSocket() || c.Request().ProtoMajor != 1 {
 		return iothub.ErrGenericBadRequest.With("this address is for MQTT over WebSocket, sub-protocol mqtt")
 	}
@@ -34,7 +43,7 @@ func (s *restServer) deviceWebSocket(c echo.Context) error {
 		Handshake: chooseMQTT,
 		Handler: func(ws *websocket.Conn) {
 			ws.PayloadType = websocket.BinaryFrame
-			s.hub.mqtt.serve(ws, below(conn))
+			s.hub.mqtt.serve(ws, conn)
 		},
 	}.ServeHTTP(c.Response(), c.Request())
 	return nil
@@ -49,12 +58,4 @@ func chooseMQTT(config *websocket.Config, _ *http.Request) error {
 	}
 	config.Protocol = []string{subProtocol}
 	return nil
-}
-
-// below is the connection that lies under TLS.
-func below(c net.Conn) net.Conn {
-	if t, ok := c.(*tls.Conn); ok {
-		return t.NetConn()
-	}
-	return c
 }

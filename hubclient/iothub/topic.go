@@ -68,6 +68,34 @@ func TelemetryTopic(deviceID, moduleID string, properties url.Values) string {
 	return telemetryPrefix(deviceID, moduleID) + strings.ReplaceAll(properties.Encode(), "+", "%20")
 }
 
+// ParseProperties reads the property bag of a telemetry topic: name=value joined
+// by &, both percent-encoded; a plus sign stands for itself. A name without a
+// value, which means null, reads like an empty text. What cannot be decoded is
+// taken as it is; nil means that there are none.
+func ParseProperties(bag string) map[string]string {
+	bag = strings.Trim(bag, "/?")
+	if bag == "" {
+		return nil
+	}
+	out := map[string]string{}
+	for part := range strings.SplitSeq(bag, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		out[unescape(name)] = unescape(value)
+	}
+	return out
+}
+
+func unescape(s string) string {
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// escape is percent-encoding in which a blank is %20: nobody at the other end
+// reads a plus sign as one.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
 func telemetryPrefix(deviceID, moduleID string) string {
 	if moduleID != "" {
 		return "devices/" + deviceID + "/modules/" + moduleID + "/messages/events/"
@@ -191,10 +219,10 @@ func (u UserName) String() string {
 	}
 	s += "?api-version=" + u.APIVersion
 	if u.ClientType != "" {
-		s += "&DeviceClientType=" + url.QueryEscape(u.ClientType)
+		s += "&DeviceClientType=" + escape(u.ClientType)
 	}
 	if u.ModelID != "" {
-		s += "&model-id=" + url.QueryEscape(u.ModelID)
+		s += "&model-id=" + escape(u.ModelID)
 	}
 	return s
 }
@@ -222,17 +250,13 @@ func ParseUserName(s string) (UserName, error) {
 	}
 	for field := range strings.SplitSeq(parameters, "&") {
 		name, value, _ := strings.Cut(field, "=")
-		decoded, err := url.PathUnescape(value)
-		if err != nil {
-			decoded = value
-		}
 		switch name {
 		case "api-version":
-			u.APIVersion = decoded
+			u.APIVersion = unescape(value)
 		case "DeviceClientType":
-			u.ClientType = decoded
+			u.ClientType = unescape(value)
 		case "model-id":
-			u.ModelID = decoded
+			u.ModelID = unescape(value)
 		}
 	}
 	return u, nil
