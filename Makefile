@@ -7,9 +7,10 @@ LINT    := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PACKAGES := ./...
 FUZZTIME ?= 60s
+KILLROUNDS ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench fuzz e2e conformance fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill e2e conformance fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ check: test lint race ## what a change must pass before it is merged
 
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $(PACKAGES)
+
+kill: ## kill the local hub KILLROUNDS (1000) times while it writes
+	TWINBOARD_TEST_KILL_ROUNDS=$(KILLROUNDS) $(GO) test -count=1 -v -timeout 60m -run '^TestKillLosesNothingAnswered$$' ./localhub
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@scripts/fuzz.sh $(FUZZTIME)

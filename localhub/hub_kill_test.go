@@ -1,14 +1,12 @@
 package localhub
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
+	"maps"
 	"os"
-	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,132 +15,185 @@ import (
 )
 
 const (
-	killRounds  = 50
-	killWriters = 4
+	// killRounds is how often the hub is killed unless the variable says so.
+	killRounds   = 50
+	killVariable = "TWINBOARD_TEST_KILL_ROUNDS"
+
+	// Sixteen writers share the hub.
+	twinWriters     = 6 // patch tags and desired of a twin over REST
+	reportWriters   = 6 // report over MQTT
+	identityWriters = 4 // make devices and delete them again
 )
 
-// TestMain turns the test binary into the hub that is killed.
-func TestMain(m *testing.M) {
-	if data := os.Getenv("TWINBOARD_TEST_WRITE_INTO"); data != "" {
-		fmt.Fprintln(os.Stderr, writeForever(data))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
+// siege is a data folder whose hub is killed again and again, and what the hub
+// had answered by then.
+type siege struct {
+	*testing.T
+	data    string
+	token   string // of a policy with all rights
+	devices map[string]*besieged
+
+	mu      sync.Mutex
+	answers int
+	// identities are the devices whose making, true, or deletion was answered
+	// last; one whose fate was not answered is not in it.
+	identities map[string]bool
 }
 
-// writeForever updates a twin for each writer and says on standard output what
-// was answered.
-func writeForever(data string) error {
-	ctx := context.Background()
-	h, err := New(Options{Data: data})
-	if err != nil {
-		return err
-	}
-	failed := make(chan error)
-	for w := range killWriters {
-		go func() { failed <- h.registry.countUp(ctx, fmt.Sprint("d", w)) }()
-	}
-	return <-failed
+// besieged is a device with a writer of its own: as it was read before the
+// round, and what was answered in it.
+type besieged struct {
+	key                    string
+	etag                   iothub.ETag
+	version, reported      int64
+	answered, acknowledged int64 // versions of the twin, of reported
 }
 
-func (r *registry) countUp(ctx context.Context, id string) error {
-	if _, err := r.createDevice(ctx, owner, iothub.Device{DeviceID: id}); err != nil && !errors.Is(err, iothub.ErrDeviceAlreadyExists) {
-		return err
-	}
-	for {
-		twin, err := r.twin(ctx, dev(id))
-		if err != nil {
-			return err
-		}
-		n := fmt.Sprint(twin.Version + 1)
-		p := iothub.TwinPatch{Tags: iothub.Document{"version": n}, Desired: iothub.Document{"version": n}}
-		if twin, err = r.updateTwin(ctx, owner, dev(id), p, twin.ETag); err != nil {
-			return err
-		}
-		fmt.Fprintln(os.Stdout, id, twin.Version)
-	}
-}
-
-// TestKillLosesNothingAnswered kills a hub in the middle of a stream of updates
-// again and again, and looks whether what it had answered is there.
+// TestKillLosesNothingAnswered kills a hub that sixteen writers keep busy, in
+// the middle of it or while it starts, and looks whether what it had answered is
+// there, and nothing is half there.
 func TestKillLosesNothingAnswered(t *testing.T) {
-	data := t.TempDir()
-	answered := map[string]int64{}
+	rounds := killRounds
+	if text := os.Getenv(killVariable); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("%s: %v", killVariable, err)
+		}
+	}
+	s := &siege{T: t, data: t.TempDir(), devices: map[string]*besieged{}, identities: map[string]bool{}}
+	for i := range twinWriters {
+		s.devices[fmt.Sprint("twin", i)] = &besieged{}
+	}
+	for i := range reportWriters {
+		s.devices[fmt.Sprint("report", i)] = &besieged{}
+	}
 	started := time.Now()
-	for round := range killRounds {
-		killOnce(t, data, answered)
-		checkAnswered(t, data, answered)
-		if t.Failed() {
+	s.check()
+	for round := range rounds {
+		s.round(round)
+		if s.check(); t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
 	}
-	total := int64(0)
-	for _, version := range answered {
-		total += version
-	}
-	t.Logf("%d rounds, %d answered updates, %v", killRounds, total, time.Since(started).Round(time.Second))
-	if len(answered) != killWriters || total < killRounds {
-		t.Errorf("too few updates to prove anything: %v", answered)
+	t.Logf("%d rounds, %d answers, %v", rounds, s.answers, time.Since(started).Round(time.Second))
+	if s.answers < 10*rounds {
+		t.Errorf("too few answers to prove anything: %d", s.answers)
 	}
 }
 
-func killOnce(t *testing.T, data string, answered map[string]int64) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "TWINBOARD_TEST_WRITE_INTO="+data)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+// round runs a hub in a process of its own until it is killed: every fifth time
+// at a moment of its start, else after the first answers.
+func (s *siege) round(number int) {
+	s.Helper()
+	c := startChild(s.T, "serve", s.data)
+	early := number%5 == 4
+	if early {
+		c.killWithin(200 * time.Millisecond)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var armed sync.Once
-	kill := func() { cmd.Process.Kill() } // too late it does nothing
-	// A round in which nothing is heard ends all the same.
-	defer time.AfterFunc(20*time.Second, kill).Stop()
-	lines := bufio.NewReader(out)
-	for {
-		line, err := lines.ReadString('\n')
-		if err == io.EOF { // half a line was not answered yet
-			break
-		}
+	if c.ready() {
+		end, err := ReadEndpoints(s.data)
 		if err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
-		var id string
-		var version int64
-		if _, err := fmt.Sscan(line, &id, &version); err != nil {
-			t.Fatalf("%q: %v", line, err)
+		before := s.answers
+		s.write(end, func() {
+			if !early {
+				c.killWithin(150 * time.Millisecond)
+			}
+		})
+		if s.answers == before && !early {
+			s.Error("nothing was answered")
 		}
-		answered[id] = version
-		// The end comes at a random moment after the first answer.
-		armed.Do(func() { time.AfterFunc(time.Duration(rand.Int64N(int64(200*time.Millisecond))), kill) })
 	}
-	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() == 1 {
-		t.Fatalf("the hub was not killed: %v", err)
+	c.killed()
+}
+
+// write lets all writers write until the hub is gone; first is called with the
+// first answer.
+func (s *siege) write(at Endpoints, first func()) {
+	var once sync.Once
+	w := &besieger{siege: s, at: at, tls: s.trust(), answered: func() { once.Do(first) }}
+	w.dial()
+	defer w.http.CloseIdleConnections()
+	var writers sync.WaitGroup
+	for id, d := range s.devices {
+		if id[0] == 't' {
+			writers.Go(func() { w.patchTwin(id, d) })
+		} else {
+			writers.Go(func() { w.report(id, d) })
+		}
+	}
+	for i := range identityWriters {
+		writers.Go(func() { w.makeAndDelete(i) })
+	}
+	writers.Wait()
+}
+
+// check opens the folder and compares, and reads what the next round starts
+// from.
+func (s *siege) check() {
+	s.Helper()
+	h, err := New(Options{Data: s.data})
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer closeHub(s.T, h)
+	policy := h.policies["iothubowner"]
+	if s.token, err = iothub.Sign("localhost", policy.Primary, "iothubowner", time.Now().Add(24*time.Hour)); err != nil {
+		s.Fatal(err)
+	}
+	for id, d := range s.devices {
+		s.checkDevice(h.registry, id, d)
+	}
+	for id, there := range maps.Clone(s.identities) {
+		_, err := h.registry.device(s.Context(), id)
+		if missing := errors.Is(err, iothub.ErrDeviceNotFound); missing == there || !missing && err != nil {
+			s.Errorf("%s should be there: %v; got %v", id, there, err)
+		}
+		if !there { // seen once is enough
+			delete(s.identities, id)
+		}
 	}
 }
 
-func checkAnswered(t *testing.T, data string, answered map[string]int64) {
-	t.Helper()
-	h, err := New(Options{Data: data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeHub(t, h)
-	for id, version := range answered {
-		twin, err := h.registry.twin(t.Context(), dev(id))
+// checkDevice holds that nothing answered is missing, and that what was written
+// together is there together: each write carries the version it makes.
+func (s *siege) checkDevice(r *registry, id string, d *besieged) {
+	s.Helper()
+	ctx := context.Background()
+	identity, err := r.device(ctx, id)
+	if errors.Is(err, iothub.ErrDeviceNotFound) && d.answered == 0 {
+		created, err := r.createDevice(ctx, owner, iothub.Device{DeviceID: id})
 		if err != nil {
-			t.Errorf("%s: %v", id, err)
-			continue
+			s.Fatal(err)
 		}
-		if twin.Version < version {
-			t.Errorf("%s is at version %d, %d was answered", id, twin.Version, version)
-		}
-		if n := fmt.Sprint(twin.Version); twin.Version > 2 && (twin.Tags["version"] != n || twin.Properties.Desired.Value["version"] != n) {
-			t.Errorf("%s at version %s holds %v and %v", id, n, twin.Tags, twin.Properties.Desired.Value)
-		}
+		identity = created
+	} else if err != nil {
+		s.Errorf("%s: %v", id, err)
+		return
+	}
+	twin, err := r.twin(ctx, dev(id))
+	if err != nil {
+		s.Errorf("%s: %v", id, err)
+		return
+	}
+	if twin.Version < d.answered || twin.Properties.Reported.Version < d.acknowledged {
+		s.Errorf("%s is at version %d, reported %d; answered were %d and %d", id,
+			twin.Version, twin.Properties.Reported.Version, d.answered, d.acknowledged)
+	}
+	desired, reported := twin.Properties.Desired, twin.Properties.Reported
+	carries(s.T, id, twin.Tags, desired.Version)
+	carries(s.T, id, desired.Value, desired.Version)
+	carries(s.T, id, reported.Value, reported.Version)
+	*d = besieged{
+		key: identity.Authentication.SymmetricKey.Primary, etag: twin.ETag, version: desired.Version, reported: reported.Version,
+		answered: twin.Version, acknowledged: reported.Version,
+	}
+}
+
+func carries(t *testing.T, id string, d iothub.Document, version int64) {
+	t.Helper()
+	if n := d["n"]; version > 1 && n != fmt.Sprint(version) {
+		t.Errorf("%s at version %d carries %v", id, version, n)
 	}
 }
