@@ -21,15 +21,15 @@ type backoff struct{ next time.Duration }
 
 func (b *backoff) reset() { b.next = 0 }
 
-// wait sleeps after a failure, at least as long as a throttled hub asks for,
-// and with jitter, so that dashboards do not come back together.
-func (b *backoff) wait(ctx context.Context, err error) {
+// pause is how long to wait after a failure: at least as long as a throttled hub
+// asks for, and with jitter, so that dashboards do not come back together.
+func (b *backoff) pause(err error) time.Duration {
 	b.next = min(max(firstWait, b.next*2), maxWait)
 	d := b.next*3/4 + rand.N(b.next/4+1)
 	if throttled, ok := errors.AsType[*hubclient.ThrottledError](err); ok {
 		d = max(d, throttled.RetryAfter)
 	}
-	sleep(ctx, d)
+	return d
 }
 
 func sleep(ctx context.Context, d time.Duration) {

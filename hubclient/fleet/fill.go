@@ -52,7 +52,7 @@ func (f *Fleet) fillOnce(ctx context.Context, o fillOptions) bool {
 		}
 		if err != nil {
 			f.lost(err)
-			failures.wait(ctx, err)
+			f.wait(ctx, failures.pause(err))
 			if continuation != "" && isBadRequest(err) {
 				return false // the hub no longer knows this continuation
 			}
@@ -108,7 +108,7 @@ func (f *Fleet) fillRow(row json.RawMessage, start time.Time) {
 		return // grow tells of the first fill
 	}
 	if old == nil || !e.looksLike(old) {
-		f.updates.Publish(Update{DeviceID: e.id})
+		f.updates.Publish(Update{DeviceID: e.id, before: old, after: e})
 	}
 }
 

@@ -56,6 +56,9 @@ type Status struct {
 	// Err is why the hub cannot be read at the moment: a
 	// *hubclient.ConnectionError, *hubclient.ThrottledError or *iothub.Error.
 	Err error
+	// RetryAt is when the hub is tried again, while Err says why it cannot be
+	// read; zero while it is being tried.
+	RetryAt time.Time
 }
 
 // Update tells that the picture changed. It is published after the change.
@@ -68,6 +71,23 @@ type Update struct {
 	// Reset means that the status or a good part of the picture changed, and
 	// DeviceID is "": readers look at all of it again.
 	Reset bool
+
+	before, after *entry
+}
+
+// Before is the device as the picture held it before the update; false when it
+// did not, or when the update changes nothing in the picture.
+func (u Update) Before() (Device, bool) { return deviceOf(u.before) }
+
+// After is the device as the picture holds it since the update; false when it is
+// gone, or when the update changes nothing in the picture.
+func (u Update) After() (Device, bool) { return deviceOf(u.after) }
+
+func deviceOf(e *entry) (Device, bool) {
+	if e == nil {
+		return Device{}, false
+	}
+	return e.device(), true
 }
 
 // Activity is one event of the hub's change feed as the hub told it, modules,
@@ -100,10 +120,11 @@ type Fleet struct {
 	interest interest
 
 	mu     sync.Mutex
-	status Status    // without what Status works out
-	total  int       // devices of the hub as it says, 0 unknown
-	open   bool      // the change feed is open
-	grown  time.Time // when readers were last told of the first fill's progress
+	status Status        // without what Status works out
+	total  int           // devices of the hub as it says, 0 unknown
+	open   bool          // the change feed is open
+	grown  time.Time     // when readers were last told of the first fill's progress
+	nudge  chan struct{} // closed by TryNow
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -127,6 +148,7 @@ func New(client *hubclient.Client, o Options) *Fleet {
 	f.rereads = newRereads()
 	f.clock = newClock(f.now)
 	f.interest = interest{asked: make(chan struct{}, 1)}
+	f.nudge = make(chan struct{})
 	return f
 }
 
@@ -195,7 +217,7 @@ func (f *Fleet) run(ctx context.Context) {
 		case err != nil:
 			f.lost(err)
 		}
-		b.wait(ctx, err)
+		f.wait(ctx, b.pause(err))
 	}
 }
 
@@ -255,7 +277,7 @@ func (f *Fleet) reconsider(a alarm) {
 	}
 	f.watch(e)
 	if !e.looksLike(old) {
-		f.updates.Publish(Update{DeviceID: e.id})
+		f.updates.Publish(Update{DeviceID: e.id, before: old, after: e})
 	}
 }
 
@@ -273,7 +295,33 @@ func (f *Fleet) lost(err error) {
 }
 
 // reached notes that the hub answers.
-func (f *Fleet) reached() { f.change(func(s *Status) { s.Err = nil }) }
+func (f *Fleet) reached() { f.change(func(s *Status) { s.Err, s.RetryAt = nil, time.Time{} }) }
+
+// wait pauses after a failure, until TryNow at the longest.
+func (f *Fleet) wait(ctx context.Context, pause time.Duration) {
+	f.mu.Lock()
+	f.status.RetryAt = f.now().Add(pause)
+	nudge := f.nudge
+	f.mu.Unlock()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-nudge:
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	f.status.RetryAt = time.Time{}
+	f.mu.Unlock()
+}
+
+// TryNow tries a hub that could not be read at once, instead of waiting.
+func (f *Fleet) TryNow() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.nudge)
+	f.nudge = make(chan struct{})
+}
 
 // setOpen notes whether the change feed is open.
 func (f *Fleet) setOpen(open bool) {

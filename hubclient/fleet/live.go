@@ -89,8 +89,11 @@ func (f *Fleet) apply(c iothub.Change) {
 	if f.picture.tooEarly(c.DeviceID) {
 		return
 	}
-	switch old := f.picture.get(c.DeviceID); f.applyTo(old, c) {
-	case applied, known:
+	old := f.picture.get(c.DeviceID)
+	switch e, did := f.applyTo(old, c); did {
+	case applied:
+		f.updates.Publish(Update{DeviceID: c.DeviceID, Change: c, before: old, after: e})
+	case known:
 		f.updates.Publish(Update{DeviceID: c.DeviceID, Change: c})
 	case unclear:
 		f.rereads.add(c.DeviceID, c)
@@ -98,29 +101,29 @@ func (f *Fleet) apply(c iothub.Change) {
 }
 
 // applyTo replaces an entry by what the change makes of it.
-func (f *Fleet) applyTo(old *entry, c iothub.Change) outcome {
+func (f *Fleet) applyTo(old *entry, c iothub.Change) (*entry, outcome) {
 	if old == nil {
-		return unclear
+		return nil, unclear
 	}
 	t, err := decode(old.raw)
 	if err != nil {
-		return unclear
+		return nil, unclear
 	}
 	if did := applyChange(t, c); did != applied {
-		return did
+		return nil, did
 	}
 	raw, err := json.Marshal(t)
 	if err != nil {
-		return unclear
+		return nil, unclear
 	}
 	now := f.now()
 	e := newEntry(t, raw, now, now, f.grace)
 	e.activity.Store(max(old.activity.Load(), e.activity.Load()))
 	if !f.picture.swap(old, e) {
-		return unclear
+		return nil, unclear
 	}
 	f.watch(e)
-	return applied
+	return e, applied
 }
 
 // active notes that a device spoke. Lists are not told: it happens all the time.

@@ -157,7 +157,7 @@ func (f *Fleet) reread(ctx context.Context) {
 		if !ok {
 			return
 		}
-		_, changed, err := f.read(ctx, id)
+		got, err := f.read(ctx, id)
 		if ctx.Err() != nil {
 			return
 		}
@@ -166,25 +166,35 @@ func (f *Fleet) reread(ctx context.Context) {
 		switch {
 		case again:
 			f.lost(err)
-			failures.wait(ctx, err)
+			f.wait(ctx, failures.pause(err))
 		case err != nil:
 			f.log.Warn("twin cannot be read", "device_id", id, "error", err)
 		default:
 			failures.reset()
 			f.reached()
-			f.tell(id, changed, changes)
+			f.tell(id, got, changes)
 		}
 	}
 }
 
-// tell publishes what a read brought to light.
-func (f *Fleet) tell(id string, changed bool, changes []iothub.Change) {
-	removed := f.picture.get(id) == nil
+// found is what a read did to the picture: the entry is nil when there is no
+// such device; changed reports whether lists show something new.
+type found struct {
+	before, after *entry
+	changed       bool
+}
+
+// tell publishes what a read brought to light, with the changes that led to it.
+// What was before and after belongs to the read, so only the first has it.
+func (f *Fleet) tell(id string, got found, changes []iothub.Change) {
+	u := Update{DeviceID: id, Removed: f.picture.get(id) == nil, before: got.before, after: got.after}
 	for _, c := range changes {
-		f.updates.Publish(Update{DeviceID: id, Removed: removed, Change: c})
+		u.Change = c
+		f.updates.Publish(u)
+		u.before, u.after = nil, nil
 	}
-	if changed && len(changes) == 0 {
-		f.updates.Publish(Update{DeviceID: id, Removed: removed})
+	if got.changed && len(changes) == 0 {
+		f.updates.Publish(u)
 	}
 }
 
@@ -195,9 +205,8 @@ func isFinal(err error) bool {
 		refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
 }
 
-// read reads one twin by id into the picture. The entry is nil when there is no
-// such device; changed reports whether lists show something new.
-func (f *Fleet) read(ctx context.Context, id string) (e *entry, changed bool, err error) {
+// read reads one twin by id into the picture.
+func (f *Fleet) read(ctx context.Context, id string) (found, error) {
 	f.rereads.begin(id)
 	defer f.rereads.end(id)
 	for try := 1; ; try++ {
@@ -208,22 +217,22 @@ func (f *Fleet) read(ctx context.Context, id string) (e *entry, changed bool, er
 		t, err := f.client.GetTwin(ctx, id)
 		if errors.Is(err, iothub.ErrDeviceNotFound) {
 			if removed, ok := f.picture.removeIf(id, current); ok {
-				return nil, removed, nil
+				return found{changed: removed}, nil
 			}
 			continue
 		}
 		if err != nil {
-			return nil, false, err
+			return found{}, err
 		}
 		raw, err := json.Marshal(t)
 		if err != nil {
-			return nil, false, err
+			return found{}, err
 		}
 		now := f.now()
 		e := newEntry(t, raw, now, now, f.grace)
 		if old, ok := f.picture.putIf(e, current); ok {
 			f.watch(e)
-			return e, old == nil || !e.looksLike(old), nil
+			return found{before: old, after: e, changed: old == nil || !e.looksLike(old)}, nil
 		}
 	}
 }
@@ -239,10 +248,10 @@ func (f *Fleet) Refresh(ctx context.Context, ids ...string) ([]Device, error) {
 	for range min(refreshWorkers, len(ids)) {
 		workers.Go(func() {
 			for i := range next {
-				var changed bool
-				entries[i], changed, errs[i] = f.read(ctx, ids[i])
-				if errs[i] == nil {
-					f.tell(ids[i], changed, nil)
+				var got found
+				got, errs[i] = f.read(ctx, ids[i])
+				if entries[i] = got.after; errs[i] == nil {
+					f.tell(ids[i], got, nil)
 				}
 			}
 		})
