@@ -47,3 +47,45 @@ CREATE TABLE journal (
 	undoes    INTEGER NOT NULL DEFAULT 0 -- the entry this one takes back, or 0
 ) STRICT;
 CREATE INDEX journal_device ON journal (hub, device_id, module_id, id);
+
+-- step 2
+-- The journal also keeps what others changed, and changes of a device's state.
+-- source is who told us: 'dashboard' made the change itself, 'feed' is the hub's
+-- change feed, 'read' a twin that was different when it was read again. who is a
+-- shared access policy for 'feed', '' where nobody knows or it is ourselves.
+CREATE TABLE journal_of_all (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	at        INTEGER NOT NULL,
+	hub       TEXT NOT NULL,
+	device_id TEXT NOT NULL,
+	module_id TEXT NOT NULL,
+	section   TEXT NOT NULL CHECK (section IN ('tags', 'desired', 'state')),
+	patch     TEXT NOT NULL, -- JSON, null for a state
+	old       TEXT NOT NULL, -- JSON, null for a state
+	was       TEXT NOT NULL DEFAULT '', -- the state before
+	state     TEXT NOT NULL DEFAULT '', -- the state after
+	source    TEXT NOT NULL CHECK (source IN ('dashboard', 'feed', 'read')),
+	own       INTEGER GENERATED ALWAYS AS (source = 'dashboard') STORED,
+	who       TEXT NOT NULL,
+	screen    TEXT NOT NULL,
+	etag      TEXT NOT NULL, -- of the twin after the change
+	version   INTEGER NOT NULL DEFAULT 0, -- $version of desired after the change, 0 unknown
+	undoes    INTEGER NOT NULL DEFAULT 0 -- the entry this one takes back, or 0
+) STRICT;
+INSERT INTO journal_of_all (id, at, hub, device_id, module_id, section, patch, old, source, who, screen, etag, undoes)
+	SELECT id, at, hub, device_id, module_id, section, patch, old, 'dashboard', who, screen, etag, undoes FROM journal;
+DROP TABLE journal;
+ALTER TABLE journal_of_all RENAME TO journal;
+CREATE INDEX journal_device ON journal (hub, device_id, module_id, id);
+CREATE INDEX journal_own ON journal (hub, own, id);
+-- One write is told about twice, by whoever made it and by the feed.
+CREATE INDEX journal_write ON journal (hub, device_id, etag) WHERE section <> 'state';
+
+-- When the changes of a hub were watched. What lies between two rows was not.
+CREATE TABLE watched (
+	id    INTEGER PRIMARY KEY,
+	hub   TEXT NOT NULL,
+	since INTEGER NOT NULL,
+	until INTEGER NOT NULL
+) STRICT;
+CREATE INDEX watched_hub ON watched (hub, id);

@@ -209,6 +209,7 @@ func TestJournal(t *testing.T) {
 		Time: noon, Hub: "local", DeviceID: "O'Neil", Section: Tags, Who: "you", Screen: "twin",
 		Patch: doc(t, `{"location":{"plant":"Redmond43"},"old":null}`),
 		Old:   doc(t, `{"location":{"plant":null},"old":1.0}`), ETag: "AAAAAAAAAAI=",
+		Source: FromDashboard,
 	}
 	desired := tags
 	desired.Section, desired.Patch, desired.Old = Desired, doc(t, `{"power_level":1}`), nil
@@ -220,14 +221,15 @@ func TestJournal(t *testing.T) {
 	}
 	tags.ID, desired.ID, other.ID = ids[0], ids[1], ids[2]
 
-	list, err := s.Journal(ctx, "local", "O'Neil", "", 0, 10)
+	one := JournalQuery{Hub: "local", DeviceID: "O'Neil"}
+	list, err := s.Journal(ctx, one, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]Entry{desired, tags}, list); d != "" {
 		t.Error("the journal is not what was recorded, newest first:\n" + d)
 	}
-	if list, err = s.Journal(ctx, "local", "O'Neil", "", desired.ID, 1); err != nil || len(list) != 1 || list[0].ID != tags.ID {
+	if list, err = s.Journal(ctx, JournalQuery{Hub: "local", DeviceID: "O'Neil", Before: desired.ID}, 1); err != nil || len(list) != 1 || list[0].ID != tags.ID {
 		t.Errorf("the page before: %v, %v", list, err)
 	}
 	if got, err := s.Entry(ctx, "local", tags.ID); err != nil || got.Old["old"] != json.Number("1.0") {
@@ -241,7 +243,7 @@ func TestJournal(t *testing.T) {
 	if _, err := s.Record(ctx, desired, bad); err == nil {
 		t.Error("a section nobody writes was accepted")
 	}
-	if list, _ := s.Journal(ctx, "local", "O'Neil", "", 0, 10); len(list) != 2 {
+	if list, _ := s.Journal(ctx, one, 10); len(list) != 2 {
 		t.Errorf("half of a refused record stayed: %d entries", len(list))
 	}
 }
@@ -262,7 +264,7 @@ func TestManyWritersAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	list, err := s.Journal(t.Context(), "local", "d", "", 0, 1000)
+	list, err := s.Journal(t.Context(), JournalQuery{Hub: "local", DeviceID: "d"}, 1000)
 	if err != nil || len(list) != writers*each {
 		t.Errorf("%d entries, %v; want %d", len(list), err, writers*each)
 	}

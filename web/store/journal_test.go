@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"twinboard/hubclient/iothub"
+)
+
+// change is a write of a device as the feed tells of it.
+func change(t *testing.T, device, etag string) Entry {
+	return Entry{
+		Time: noon, Hub: "local", DeviceID: device, Section: Desired, Source: FromFeed, Who: "service", ETag: iothub.ETag(etag), Version: 2,
+		Patch: doc(t, `{"interval":30}`), Old: doc(t, `{"interval":60}`),
+	}
+}
+
+func read(t *testing.T, s *Store, q JournalQuery) (list []Entry) {
+	t.Helper()
+	q.Hub = "local"
+	list, err := s.Journal(t.Context(), q, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func observe(t *testing.T, s *Store, entries ...Entry) int {
+	t.Helper()
+	fresh, err := s.Observe(t.Context(), entries...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fresh)
+}
+
+func record(t *testing.T, s *Store, entries ...Entry) []int64 {
+	t.Helper()
+	ids, err := s.Record(t.Context(), entries...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// TestOneWriteIsOneEntry tells of a write twice, in either order.
+func TestOneWriteIsOneEntry(t *testing.T) {
+	told := change(t, "d", "AAAAAAAAAAI=")
+	own := told
+	own.Who, own.Screen, own.Version = "", "twin", 0
+	t.Run("the dashboard first", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+		ids := record(t, s, own)
+		if n := observe(t, s, told); n != 0 {
+			t.Errorf("%d entries are new", n)
+		}
+		if list := read(t, s, JournalQuery{}); len(list) != 1 || list[0].ID != ids[0] || list[0].Source != FromDashboard || list[0].Screen != "twin" {
+			t.Errorf("%+v", list)
+		}
+	})
+	t.Run("the feed first", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+		observe(t, s, told)
+		ids := record(t, s, own)
+		if list := read(t, s, JournalQuery{}); len(list) != 1 || list[0].ID != ids[0] || list[0].Source != FromDashboard || list[0].Who != "" || list[0].Version != 2 {
+			t.Errorf("%+v", list)
+		}
+	})
+	t.Run("a read first", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+		noticed := told
+		noticed.Source, noticed.Who = FromRead, ""
+		observe(t, s, noticed)
+		if n := observe(t, s, told) + observe(t, s, noticed); n != 1 {
+			t.Errorf("%d are new, want the feed's", n)
+		}
+		if list := read(t, s, JournalQuery{}); len(list) != 1 || list[0].Source != FromFeed || list[0].Who != "service" {
+			t.Errorf("%+v", list)
+		}
+	})
+	t.Run("a device made again counts anew", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+		later := told
+		later.Time = noon.Add(2 * sameWrite)
+		tags := told
+		tags.Section = Tags
+		observe(t, s, told, tags, later)
+		record(t, s, own, own)
+		if list := read(t, s, JournalQuery{}); len(list) != 4 {
+			t.Errorf("%d entries, want 4: %+v", len(list), list)
+		}
+	})
+}
+
+func TestJournalQuery(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	module := change(t, "Pump-1", "C")
+	module.ModuleID = "m"
+	tags := change(t, "gate", "B")
+	tags.Section, tags.Who = Tags, "iothubowner"
+	elsewhere := change(t, "Pump-1", "D")
+	elsewhere.Hub = "cloud"
+	state := Entry{Time: noon, Hub: "local", DeviceID: "gate", Section: State, Was: iothub.InSync, State: iothub.Rejected, Source: FromFeed}
+	observe(t, s, change(t, "Pump-1", "A"), tags, module, elsewhere, state) // 1 2 3 4 5
+	record(t, s, change(t, "pump-2", "E"))                                  // 6
+	for name, c := range map[string]struct {
+		q    JournalQuery
+		want []int64
+	}{
+		"all of the hub":    {JournalQuery{}, []int64{6, 5, 3, 2, 1}},
+		"a device":          {JournalQuery{DeviceID: "Pump-1"}, []int64{1}},
+		"a module":          {JournalQuery{DeviceID: "Pump-1", ModuleID: "m"}, []int64{3}},
+		"a part of the id":  {JournalQuery{Part: "PUMP"}, []int64{6, 3, 1}},
+		"no pattern":        {JournalQuery{Part: "%"}, nil},
+		"a section":         {JournalQuery{Section: State}, []int64{5}},
+		"made here":         {JournalQuery{Source: FromDashboard}, []int64{6}},
+		"made by others":    {JournalQuery{Others: true}, []int64{3, 2, 1}},
+		"a policy":          {JournalQuery{Who: "iothubowner"}, []int64{2}},
+		"between two":       {JournalQuery{After: 1, Before: 5}, []int64{3, 2}},
+		"several at a time": {JournalQuery{Others: true, Part: "pump", Before: 3}, []int64{1}},
+	} {
+		var got []int64
+		for _, e := range read(t, s, c.q) {
+			got = append(got, e.ID)
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s:\n%s", name, d)
+		}
+		c.q.Hub = "local"
+		if n, err := s.JournalCount(t.Context(), c.q, 2); err != nil || n != min(2, len(c.want)) {
+			t.Errorf("%s: counts %d, %v", name, n, err)
+		}
+	}
+	state.ID = 5
+	if d := cmp.Diff([]Entry{state}, read(t, s, JournalQuery{Section: State})); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	for i := range 10 {
+		e := change(t, fmt.Sprint("d", i), "A")
+		e.Time = noon.Add(time.Duration(i) * time.Hour)
+		observe(t, s, e)
+		record(t, s, change(t, fmt.Sprint("own", i), "A"))
+	}
+	if err := s.Prune(t.Context(), "cloud", JournalLimits{Since: noon.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(read(t, s, JournalQuery{})); n != 20 {
+		t.Fatalf("another hub's limits leave %d", n)
+	}
+	if err := s.Prune(t.Context(), "local", JournalLimits{Own: 8, Others: 3}); err != nil {
+		t.Fatal(err)
+	}
+	others, own := read(t, s, JournalQuery{Others: true}), read(t, s, JournalQuery{Source: FromDashboard})
+	if len(others) != 3 || others[2].DeviceID != "d7" || len(own) != 8 || own[7].DeviceID != "own2" {
+		t.Errorf("%d and %d entries are left", len(others), len(own))
+	}
+	if err := s.Prune(t.Context(), "local", JournalLimits{Own: 100, Others: 100, Since: noon.Add(9 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if list := read(t, s, JournalQuery{}); len(list) != 2 || list[1].DeviceID != "d9" {
+		t.Errorf("by age, %d are left: %+v", len(list), list)
+	}
+}
+
+func TestWatched(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+	for _, minute := range []int{0, 1, 2, 1, 10, 11} {
+		if err := s.Watch(t.Context(), "local", at(minute), 2*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Watch(t.Context(), "cloud", at(3), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Watched(t.Context(), "local")
+	if d := cmp.Diff([]Span{{at(0), at(2)}, {at(10), at(11)}}, got); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	if err := s.Prune(t.Context(), "local", JournalLimits{Since: at(5)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := s.Watched(t.Context(), "local"); len(got) != 1 {
+		t.Errorf("after pruning: %v", got)
+	}
+}
+
+// TestJournalOfAnOlderFile opens a file of the first version.
+func TestJournalOfAnOlderFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dashboard.db")
+	s := open(t, path)
+	ctx := t.Context()
+	for _, statement := range []string{"DROP TABLE journal", "DROP TABLE watched", "DROP TABLE setting", "DROP TABLE tutorial_step", "DROP TABLE tutorial", "PRAGMA user_version = 0"} {
+		if _, err := s.db.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := migrate(ctx, s.db, steps(schema)[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.ExecContext(ctx, `INSERT INTO journal (at, hub, device_id, module_id, section, patch, old, who, screen, etag)
+		VALUES (?, 'local', 'd', '', 'tags', '{"a":1}', '{"a":null}', '', 'twin', 'A')`, micros(noon)); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(ctx, s.db, steps(schema)); err != nil {
+		t.Fatal(err)
+	}
+	want := []Entry{{
+		ID: 1, Time: noon, Hub: "local", DeviceID: "d", Section: Tags, Source: FromDashboard, Screen: "twin", ETag: "A",
+		Patch: doc(t, `{"a":1}`), Old: doc(t, `{"a":null}`),
+	}}
+	if d := cmp.Diff(want, read(t, s, JournalQuery{})); d != "" {
+		t.Error(d)
+	}
+}
+
+// BenchmarkObserve is what a thousand changes of a fleet cost, written as they
+// are: in one transaction, into a journal of its full size.
+func BenchmarkObserve(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "dashboard.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	limits := JournalLimits{Own: 20_000, Others: 100_000}
+	thousand := func(round int) []Entry {
+		list := make([]Entry, 1000)
+		for i := range list {
+			list[i] = Entry{
+				Time: noon, Hub: "local", DeviceID: fmt.Sprintf("device-%05d", (round*1000+i)%50_000), Section: Desired, Source: FromFeed,
+				Who: "service", ETag: iothub.ETag(fmt.Sprint(round)), Version: 2,
+				Patch: iothub.Document{"interval": "30", "mode": "eco"}, Old: iothub.Document{"interval": "60", "mode": nil},
+			}
+		}
+		return list
+	}
+	put := func(round int) error {
+		if _, err := s.Observe(context.Background(), thousand(round)...); err != nil {
+			return err
+		}
+		return s.Prune(context.Background(), "local", limits)
+	}
+	round := 0
+	for ; round < 100; round++ {
+		if err := put(round); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if err := put(round); err != nil {
+			b.Fatal(err)
+		}
+		round++
+	}
+}
