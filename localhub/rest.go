@@ -41,6 +41,7 @@ const headerRequestID = "x-ms-request-id"
 type restServer struct {
 	hub   *Hub
 	http  *http.Server
+	echo  *echo.Echo
 	lobby *lobby
 	// stopping ends every stream, so that close need not wait for them.
 	stopping  chan struct{}
@@ -91,12 +92,12 @@ func newRESTServer(h *Hub) *restServer {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
+	s.echo = e
 	for _, r := range s.routes() {
-		e.Add(r.method, r.path, s.guard(r))
+		offer(e, r.method, r.path, s.guard(r))
 	}
-	// Without these, the id would be all the rest of the path.
-	for _, under := range []string{"/devices/:id/*", "/twins/:id/*", "/devices/:id/modules/:mid/*", "/twins/:id/modules/:mid/*"} {
-		e.RouteNotFound(under, echo.NotFoundHandler)
+	for _, a := range absences() {
+		offer(e, a.method, a.path, s.refuse(a))
 	}
 	// Devices prove who they are in CONNECT, as on the other port.
 	e.GET("/$iothub/websocket", s.deviceWebSocket)
@@ -112,6 +113,15 @@ func newRESTServer(h *Hub) *restServer {
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
 	}
 	return s
+}
+
+// offer adds an operation. Without the second route, an id at the end of a path
+// would be all the rest of it.
+func offer(e *echo.Echo, method, path string, handle echo.HandlerFunc) {
+	e.Add(method, path, handle)
+	if last := path[strings.LastIndex(path, "/")+1:]; strings.HasPrefix(last, ":") {
+		e.RouteNotFound(path+"/*", echo.NotFoundHandler)
+	}
 }
 
 // start serves on a plain TCP listener until close.
@@ -139,19 +149,34 @@ func (s *restServer) close(ctx context.Context) error {
 // for a connection that was opened and never used.
 const restGrace = 2 * time.Second
 
+// authorize checks the token, then the api-version. Where the right is that of
+// devices, a device may sign for itself.
+func (s *restServer) authorize(c echo.Context, right permission) (by caller, err error) {
+	header, path := c.Request().Header.Get("Authorization"), strings.Trim(c.Request().URL.Path, "/")
+	if right == deviceConnect {
+		_, err = s.hub.authorizeDevice(c.Request().Context(), twinKey{DeviceID: pathID(c)}, header)
+		if isNotFound(err) { // strangers are not told which devices there are
+			err = iothub.ErrUnauthorized.With("the signature was made with neither key of %s", path)
+		}
+	} else {
+		by, err = s.hub.authorizeService(header, path, right)
+	}
+	if err != nil {
+		return by, err
+	}
+	known(connectionOf(c))
+	return by, checkVersion(c.QueryParam("api-version"))
+}
+
 // guard lets a request through to its operation: first the token, then the
 // api-version, the size of the body and the throttle.
 func (s *restServer) guard(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		req := c.Request()
-		by, err := s.hub.authorizeService(req.Header.Get("Authorization"), strings.Trim(req.URL.Path, "/"), r.right)
+		by, err := s.authorize(c, r.right)
 		if err != nil {
 			return err
 		}
-		known(connectionOf(c))
-		if err := checkVersion(c.QueryParam("api-version")); err != nil {
-			return err
-		}
+		req := c.Request()
 		limit := r.maxBody()
 		if req.ContentLength > limit {
 			return tooLarge(limit)

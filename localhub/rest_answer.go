@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,6 +33,9 @@ func answer(c echo.Context, status int, v any) error {
 func (s *restServer) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
+	}
+	if _, routing := errors.AsType[*echo.HTTPError](err); routing {
+		err = s.unrouted(c)
 	}
 	id := c.Response().Header().Get(headerRequestID)
 	e := refusalOf(err)
@@ -72,7 +76,6 @@ func refusalOf(err error) *iothub.Error {
 		section *iothub.SectionError
 		id      *iothub.DeviceIDError
 		bad     *query.Error
-		routing *echo.HTTPError
 	)
 	switch {
 	case errors.As(err, &syntax):
@@ -83,12 +86,31 @@ func refusalOf(err error) *iothub.Error {
 		return iothub.ErrArgumentInvalid.With("%s", bad.Error())
 	case errors.Is(err, context.Canceled):
 		return iothub.ErrServiceUnavailable.With("the request was given up before it was answered")
-	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
-		return iothub.ErrMethodNotAllowed.With("this hub does not offer this method here")
-	case errors.As(err, &routing):
-		return iothub.ErrResourceNotFound.With("this hub does not offer this operation")
 	}
 	return iothub.AsError(err)
+}
+
+// unrouted refuses what no route takes: by its method, with those allowed named,
+// or by its path. Echo tells the two apart only for some paths.
+func (s *restServer) unrouted(c echo.Context) error {
+	var allowed []string
+	for _, r := range s.echo.Routes() {
+		if r.Method != echo.RouteNotFound && matches(r.Path, echo.GetPath(c.Request())) {
+			allowed = append(allowed, r.Method)
+		}
+	}
+	if len(allowed) == 0 {
+		return iothub.ErrResourceNotFound.With("this hub does not offer this operation")
+	}
+	slices.Sort(allowed)
+	c.Response().Header().Set("Allow", strings.Join(allowed, ", "))
+	return iothub.ErrMethodNotAllowed.With("this hub does not offer this method here")
+}
+
+// matches reports whether a path has the form of a route.
+func matches(route, path string) bool {
+	want, got := strings.Split(route, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, ":") })
 }
 
 // position says where in the text a client sent something is wrong. It is an

@@ -144,32 +144,6 @@ func TestAnswersHaveTheServicesHeaders(t *testing.T) {
 	}
 }
 
-func TestWhatTheHubDoesNotOffer(t *testing.T) {
-	w := startWire(t)
-	for _, c := range []struct {
-		method, path string
-		status       int
-		code         string
-	}{
-		{"GET", "/", 404, "ResourceNotFound"},
-		{"GET", "/nothing/here", 404, "ResourceNotFound"},
-		{"GET", "/twins", 404, "ResourceNotFound"},
-		{"GET", "/jobs/v2/query", 404, "ResourceNotFound"},
-		{"POST", "/twins/d1/methods/reboot", 404, "ResourceNotFound"},
-		{"GET", "/twins/d1/modules/m1/extra", 404, "ResourceNotFound"},
-		{"PATCH", "/devices", 405, "MethodNotAllowed"},
-		{"DELETE", "/twins/d1", 405, "MethodNotAllowed"},
-	} {
-		r := w.call(c.method, c.path, "")
-		if r.Status != c.status || r.Header.Get("iothub-errorcode") != c.code {
-			t.Errorf("%s %s: %d %s", c.method, c.path, r.Status, r.Body)
-		}
-		if e := r.refused(t); !strings.HasPrefix(e.Message, "ErrorCode:"+c.code+";") {
-			t.Errorf("%s %s: %q", c.method, c.path, e.Message)
-		}
-	}
-}
-
 func TestIdentities(t *testing.T) {
 	w := startWire(t)
 	for _, body := range []string{ // Node, Python, and as short as it goes

@@ -1,0 +1,82 @@
+package localhub
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAbsentOperations asks for all of them with and without the right.
+func TestAbsentOperations(t *testing.T) {
+	w := startWire(t)
+	d1 := w.device("d1")
+	device := w.devicePassword("d1", d1.Authentication.SymmetricKey.Primary, time.Now().Add(time.Hour))
+	for _, a := range absences() {
+		path := strings.NewReplacer(":id", "d1", ":", "x").Replace(a.path) + "?api-version=2021-04-12"
+		r := w.send(a.method, path, "{}", "Authorization", w.token("iothubowner"))
+		if r.Status != http.StatusForbidden || r.Header.Get(headerErrorCode) != "OperationNotAvailableInCurrentTier" {
+			t.Errorf("%s %s: %d %s", a.method, path, r.Status, r.Body)
+		}
+		if e := r.refused(t); !strings.HasPrefix(e.Message, "ErrorCode:OperationNotAvailableInCurrentTier;this hub does not offer "+a.what) {
+			t.Errorf("%s %s says %q", a.method, path, e.Message)
+		}
+		right := "device"
+		if a.right == deviceConnect {
+			right = "service"
+			if r := w.send(a.method, path, "{}", "Authorization", device); r.Status != http.StatusForbidden {
+				t.Errorf("%s %s as the device: %d %s", a.method, path, r.Status, r.Body)
+			}
+			other := strings.Replace(path, "/d1/", "/d2/", 1)
+			if r := w.send(a.method, other, "{}", "Authorization", device); r.Status != http.StatusUnauthorized {
+				t.Errorf("%s %s as another device: %d %s", a.method, other, r.Status, r.Body)
+			}
+		}
+		if r := w.send(a.method, path, "{}", "Authorization", w.token(right)); r.Status != http.StatusUnauthorized {
+			t.Errorf("%s %s without the right: %d %s", a.method, path, r.Status, r.Body)
+		}
+		if r := w.send(a.method, strings.TrimSuffix(path, "?api-version=2021-04-12"), "{}", "Authorization", w.token("iothubowner")); r.Status != http.StatusBadRequest {
+			t.Errorf("%s %s without api-version: %d", a.method, path, r.Status)
+		}
+	}
+}
+
+func TestUnknownRoutesAndMethods(t *testing.T) {
+	w := startWire(t)
+	w.device("query")
+	for _, c := range []struct {
+		method, path string
+		status       int
+		code, allow  string
+	}{
+		{"GET", "/", 404, "ResourceNotFound", ""},
+		{"GET", "/nothing/here", 404, "ResourceNotFound", ""},
+		{"GET", "/twins", 404, "ResourceNotFound", ""},
+		{"GET", "/configurations/a/b", 404, "ResourceNotFound", ""},
+		{"GET", "/jobs/a/b", 404, "ResourceNotFound", ""},
+		{"POST", "/twins/d1/methods/reboot", 404, "ResourceNotFound", ""},
+		{"GET", "/twins/d1/modules/m1/extra", 404, "ResourceNotFound", ""},
+		{"PATCH", "/devices", 405, "MethodNotAllowed", "GET, POST"},
+		{"DELETE", "/twins/d1", 405, "MethodNotAllowed", "GET, PATCH, PUT"},
+		{"DELETE", "/twins/d1/", 405, "MethodNotAllowed", "GET, PATCH, PUT"},
+		{"GET", "/twins/d1/methods", 405, "MethodNotAllowed", "POST"},
+		{"GET", "/devices/query", 200, "", ""}, // a device of that name
+		{"GET", "/devices/d1/commands", 405, "MethodNotAllowed", "DELETE"},
+		{"PUT", "/statistics/devices", 405, "MethodNotAllowed", "GET"},
+		{"POST", "/configurations", 405, "MethodNotAllowed", "GET"},
+	} {
+		r := w.call(c.method, c.path, "")
+		if r.Status != c.status || r.Header.Get("iothub-errorcode") != c.code {
+			t.Errorf("%s %s: %d %s", c.method, c.path, r.Status, r.Body)
+		}
+		if got := r.Header.Get("Allow"); got != c.allow {
+			t.Errorf("%s %s: Allow %q", c.method, c.path, got)
+		}
+		if c.code == "" {
+			continue
+		}
+		if e := r.refused(t); !strings.HasPrefix(e.Message, "ErrorCode:"+c.code+";") {
+			t.Errorf("%s %s: %q", c.method, c.path, e.Message)
+		}
+	}
+}
