@@ -49,13 +49,28 @@ func BenchmarkList(b *testing.B) {
 		"since, page 20": deep,
 		"search":         {Text: "redmond43", Sort: SortState},
 		"search for one": {Text: "sn0012ab"},
-		"filter":         {States: []iothub.State{iothub.Differs}, Connection: iothub.Connected, Sort: SortSince, Desc: true},
+		"filter, facets, sort by path": {
+			Text: "redmond", Filters: []Filter{{"tags.location.region", []string{"US", "EU"}}},
+			Facets: []string{"tags.location.region", "tags.location.plant", "tags.owner", "reported.connectivity"}, Sort: "tags.serial", Desc: true,
+		},
+		"all, facets, one of them unique": {Facets: []string{"tags.location.region", "tags.location.plant", "tags.serial"}},
+		"filter":                          {States: []iothub.State{iothub.Differs}, Connection: iothub.Connected, Sort: SortSince, Desc: true},
 	} {
+		f.List(q) // makes the columns
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				f.List(q)
 			}
 		})
+	}
+}
+
+// BenchmarkColumn measures what the first use of a path costs.
+func BenchmarkColumn(b *testing.B) {
+	f := bigFleet(b, 100_000)
+	for b.Loop() {
+		clear(f.picture.columns)
+		f.List(Query{Sort: "tags.serial"})
 	}
 }
 

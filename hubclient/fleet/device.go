@@ -29,12 +29,12 @@ type Device struct {
 	// feed.
 	ReadAt time.Time
 
-	raw []byte
+	entry *entry
 }
 
 // Twin decodes the device's twin.
 func (d Device) Twin() *iothub.Twin {
-	t, err := decode(d.raw)
+	t, err := decode(d.entry.raw)
 	if err != nil {
 		return &iothub.Twin{DeviceID: d.ID} // cannot be: it was decoded before it was kept
 	}
@@ -44,12 +44,23 @@ func (d Device) Twin() *iothub.Twin {
 	return t
 }
 
+// Value is what the device has at a path, as text; ok is false when it has
+// nothing there.
+func (d Device) Value(path string) (text string, ok bool) {
+	v, ok := d.entry.value(path, steps(path))
+	return v.text, ok
+}
+
+// Paths are the paths of the device's values, in their order.
+func (d Device) Paths() []string { return d.entry.shape.paths }
+
 // entry is a twin in the picture. It is not changed but replaced, except for
 // pass, which the picture's lock guards, and activity.
 type entry struct {
 	id     string
 	raw    []byte // the twin as JSON, decoded when it is needed
 	search string // id and values in lower case, NUL between
+	shape  *shape // shared with those that have the same paths, once in the picture
 
 	version   int64
 	since     int64 // Unix nanoseconds, 0 when nothing is wanted
@@ -70,7 +81,7 @@ type entry struct {
 func newEntry(t *iothub.Twin, raw []byte, readAt, now time.Time, grace time.Duration) *entry {
 	drift := iothub.Compare(t, iothub.DriftOptions{Now: now, Grace: grace})
 	e := &entry{
-		id: t.DeviceID, raw: raw, search: searchText(t),
+		id: t.DeviceID, raw: raw, search: searchText(t), shape: &shape{paths: pathsOf(t)},
 		version: t.Version, readAt: readAt.UnixNano(), due: dueAfter(drift, now, grace),
 		wanted: int32(drift.Wanted), state: uint8(drift.State.Rank()),
 		connected: t.ConnectionState == iothub.Connected, enabled: t.Status != iothub.StatusDisabled,
@@ -107,7 +118,7 @@ func (e *entry) device() Device {
 	d := Device{
 		ID: e.id, State: iothub.States[e.state], Wanted: int(e.wanted), Counts: map[iothub.State]int{},
 		Connected: e.connected, Enabled: e.enabled, Version: e.version,
-		Since: unixTime(e.since), LastActivity: unixTime(e.activity.Load()), ReadAt: unixTime(e.readAt), raw: e.raw,
+		Since: unixTime(e.since), LastActivity: unixTime(e.activity.Load()), ReadAt: unixTime(e.readAt), entry: e,
 	}
 	for rank, n := range e.counts {
 		if n == 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 
 	"twinboard/hubclient/iothub"
@@ -32,12 +33,29 @@ type Query struct {
 	States []iothub.State
 	// Connection is iothub.Connected, iothub.Disconnected or "" for both.
 	Connection string
-	Sort       string // one of the Sort constants, SortID by default
-	Desc       bool
+	// Status is iothub.StatusEnabled, iothub.StatusDisabled or "" for both.
+	Status string
+	// Filters must all hold.
+	Filters []Filter
+	// Facets are paths whose values are counted.
+	Facets []string
+	Sort   string // one of the Sort constants or a path; SortID by default
+	Desc   bool
 	// After is Next or Prev of a page of the same order, "" for the first page.
 	After string
 	Limit int // rows a page, 50 by default, at most 1000
 }
+
+// Filter asks for devices that have one of the values, as text, at a path. The
+// value "" also stands for devices that have nothing there.
+type Filter struct {
+	Path   string
+	Values []string
+}
+
+// mostPaths bounds the paths that one query filters, counts and sorts by; those
+// beyond are ignored.
+const mostPaths = 16
 
 // Page is a part of a list. Rows that change while one pages may move to
 // another page, but none is moved by others.
@@ -49,15 +67,55 @@ type Page struct {
 	Next    string
 	Prev    string
 	// States counts the matching devices by state as if no states were asked
-	// for, Connections those by connection state as if none was: what choosing
-	// another one would bring.
+	// for, Connections by connection state as if none was, and so Statuses and
+	// Facets: what choosing another one would bring.
 	States      map[iothub.State]int
 	Connections map[string]int
+	Statuses    map[string]int
+	Facets      []Facet
+	// AllStates counts every device of the picture by state.
+	AllStates map[iothub.State]int
+}
+
+// IDs are the ids of all devices that match a query, in its order, whatever its
+// page.
+func (f *Fleet) IDs(q Query) []string {
+	f.interest.touch(f.now())
+	q = q.bounded()
+	q.After, q.Facets, q.Limit = "", nil, f.picture.len()+1
+	page, _ := f.picture.page(q, nil)
+	ids := make([]string, len(page.Devices))
+	for i, d := range page.Devices {
+		ids[i] = d.ID
+	}
+	return ids
+}
+
+// bounded leaves out what is no path, or one too many.
+func (q Query) bounded() Query {
+	q.Filters = slices.DeleteFunc(slices.Clone(q.Filters), func(f Filter) bool { return !IsPath(f.Path) })
+	q.Filters = q.Filters[:min(len(q.Filters), mostPaths/2)]
+	q.Facets = slices.DeleteFunc(slices.Clone(q.Facets), func(path string) bool { return !IsPath(path) })
+	q.Facets = q.Facets[:min(len(q.Facets), mostPaths/2-1)]
+	return q
+}
+
+// paths are those that need a column.
+func (q Query) paths() []string {
+	paths := slices.Clone(q.Facets)
+	for _, f := range q.Filters {
+		paths = append(paths, f.Path)
+	}
+	if IsPath(q.Sort) {
+		paths = append(paths, q.Sort)
+	}
+	return paths
 }
 
 // List answers a query from the picture.
 func (f *Fleet) List(q Query) Page {
 	f.interest.touch(f.now())
+	q = q.bounded()
 	q.Limit = min(cmp.Or(max(q.Limit, 0), defaultLimit), maxLimit)
 	at := parseCursor(q)
 	page, full := f.picture.page(q, at)
@@ -71,10 +129,14 @@ func (f *Fleet) List(q Query) Page {
 	return page
 }
 
-// place is where a row stands in an order.
+// place is where a row stands in an order: by kind of value, number and text,
+// and last by id. What is missing comes last in either direction.
 type place struct {
-	N  int64  `json:"n"`
-	ID string `json:"i"`
+	Missing bool   `json:"m,omitempty"`
+	Kind    kind   `json:"k,omitempty"`
+	N       int64  `json:"n,omitempty"`
+	Text    string `json:"t,omitempty"`
+	ID      string `json:"i"`
 }
 
 // cursor is the place a page begins behind, or ends before.
@@ -115,7 +177,7 @@ func parseCursor(q Query) *cursor {
 	return &c
 }
 
-// placeOf is an entry's place in the order of a query. Smaller comes first.
+// placeOf is an entry's place in the order of a query.
 func placeOf(e *entry, q Query) place {
 	p := place{ID: e.id}
 	switch q.Sort {
@@ -126,23 +188,46 @@ func placeOf(e *entry, q Query) place {
 			p.N = 1
 		}
 	case SortSince:
-		if e.since == 0 {
-			p.N = math.MaxInt64
-			return p
-		}
-		p.N = e.since
-	}
-	if q.Desc {
-		p.N = -p.N
+		p.N, p.Missing = e.since, e.since == 0
 	}
 	return p
 }
 
+// placeOfValue is the place of an entry in an order by a path.
+func placeOfValue(e *entry, v value, ok bool) place {
+	p := place{ID: e.id, Missing: !ok}
+	if ok && v.kind == number {
+		p.N = ordered(v.number)
+	} else if ok {
+		p.Kind, p.Text = v.kind, v.text
+	}
+	return p
+}
+
+// ordered is an integer for each number, in the same order.
+func ordered(f float64) int64 {
+	bits := int64(math.Float64bits(f + 0)) // + 0 makes -0 the same as 0
+	if bits < 0 {
+		return math.MinInt64 - bits
+	}
+	return bits
+}
+
 // compare orders places. Only the order by id turns the ids around too.
 func compare(a, b place, q Query) int {
+	switch {
+	case a.Missing != b.Missing && a.Missing:
+		return 1
+	case a.Missing != b.Missing:
+		return -1
+	}
+	by := cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.N, b.N), strings.Compare(a.Text, b.Text))
 	byID := strings.Compare(a.ID, b.ID)
+	if q.Desc {
+		by = -by
+	}
 	if q.Desc && (q.Sort == "" || q.Sort == SortID) {
 		byID = -byID
 	}
-	return cmp.Or(cmp.Compare(a.N, b.N), byID)
+	return cmp.Or(by, byID)
 }

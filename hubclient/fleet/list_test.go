@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"twinboard/hubclient/iothub"
@@ -102,8 +103,10 @@ func TestListOrder(t *testing.T) {
 		Devices: page.Devices, Total: 2, Known: 5,
 		States:      map[iothub.State]int{iothub.Silent: 2, iothub.Waiting: 1, iothub.InSync: 1},
 		Connections: map[string]int{iothub.Connected: 2, iothub.Disconnected: 0},
+		Statuses:    map[string]int{iothub.StatusEnabled: 2, iothub.StatusDisabled: 0},
+		AllStates:   map[iothub.State]int{iothub.Silent: 2, iothub.Waiting: 1, iothub.WaitingOffline: 1, iothub.InSync: 1},
 	}
-	if diff := cmp.Diff(want, page, cmp.AllowUnexported(Device{})); diff != "" {
+	if diff := cmp.Diff(want, page, cmpopts.IgnoreUnexported(Device{})); diff != "" {
 		t.Error(diff)
 	}
 	d := page.Devices[0]

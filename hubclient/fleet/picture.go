@@ -3,6 +3,7 @@ package fleet
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 )
 
 // picture holds the entries, by id and as a list.
@@ -21,10 +22,21 @@ type picture struct {
 	// half an hour. gone are such devices, with the fill that last listed them.
 	lagging bool
 	gone    map[string]uint64
+	// shapes and paths say which paths there are; columns hold the values of
+	// those that lists ask for. tick numbers the uses of columns, and building
+	// is held while one is made.
+	shapes   map[string]*shape
+	paths    map[string]sample
+	columns  map[string]*column
+	tick     atomic.Int64
+	building sync.Mutex
 }
 
 func newPicture() *picture {
-	return &picture{byID: map[string]*entry{}, late: map[string]struct{}{}, gone: map[string]uint64{}}
+	return &picture{
+		byID: map[string]*entry{}, late: map[string]struct{}{}, gone: map[string]uint64{},
+		shapes: map[string]*shape{}, paths: map[string]sample{}, columns: map[string]*column{},
+	}
 }
 
 func (p *picture) len() int {
@@ -141,7 +153,8 @@ func (p *picture) swap(old, e *entry) bool {
 func (p *picture) set(e *entry) {
 	e.pass = p.pass
 	delete(p.gone, e.id)
-	if old := p.byID[e.id]; old != nil {
+	old := p.byID[e.id]
+	if old != nil {
 		e.index = old.index
 		p.list[e.index] = e
 	} else {
@@ -149,6 +162,10 @@ func (p *picture) set(e *entry) {
 		p.list = append(p.list, e)
 	}
 	p.byID[e.id] = e
+	p.reshape(e, old)
+	for _, c := range p.columns {
+		c.put(e.index, e)
+	}
 }
 
 // remove takes a device out and reports whether it was there.
@@ -174,6 +191,10 @@ func (p *picture) removeIf(id string, current func() bool) (removed, ok bool) {
 	e := p.byID[id]
 	if e == nil {
 		return false, true
+	}
+	p.unshape(e)
+	for _, c := range p.columns {
+		c.remove(e.index)
 	}
 	last := len(p.list) - 1
 	p.list[e.index] = p.list[last]

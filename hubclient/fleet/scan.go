@@ -10,13 +10,14 @@ import (
 // page looks through the whole picture once and makes a page. full reports
 // whether there were enough rows for it.
 func (p *picture) page(q Query, at *cursor) (page Page, full bool) {
-	s := newScan(q, at)
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, e := range p.list {
-		s.see(e)
-	}
-	return s.page(len(p.list))
+	p.withColumns(q.paths(), func(columns map[string]*column) {
+		s := newScan(q, at, columns)
+		for i, e := range p.list {
+			s.see(i, e)
+		}
+		page, full = s.page(len(p.list))
+	})
+	return page, full
 }
 
 // scan counts what matches a query and keeps the rows of one page, so that a
@@ -27,22 +28,42 @@ type scan struct {
 	states [10]bool // by rank; all when none was asked for
 	at     *cursor
 	back   bool
+	order  *column // of the path the list is sorted by, or nil
 
+	filters []filter
+	facets  []facet
+
+	all          [10]int
 	byState      [10]int
 	connected    int
 	disconnected int
+	enabled      int
+	disabled     int
 	total        int
 	before       int // matching rows before the cursor, its own row among them
 	behind       int
 	best         selection
 }
 
-func newScan(q Query, at *cursor) *scan {
-	s := &scan{q: q, text: strings.ToLower(q.Text), at: at, back: at != nil && at.Back}
+// filter asks for some of a column's values.
+type filter struct {
+	column *column
+	want   []bool
+}
+
+func newScan(q Query, at *cursor, columns map[string]*column) *scan {
+	s := &scan{q: q, text: strings.ToLower(q.Text), at: at, back: at != nil && at.Back, order: columns[q.Sort]}
 	for _, state := range q.States {
 		if rank := state.Rank(); rank >= 0 {
 			s.states[rank] = true
 		}
+	}
+	for _, f := range q.Filters {
+		c := columns[f.Path]
+		s.filters = append(s.filters, filter{c, c.wanted(f.Values)})
+	}
+	for _, path := range q.Facets {
+		s.facets = append(s.facets, newFacet(columns[path], path, q.Filters))
 	}
 	s.best = selection{limit: q.Limit, compare: func(a, b row) int { return compare(a.place, b.place, q) }}
 	if s.back {
@@ -51,24 +72,81 @@ func newScan(q Query, at *cursor) *scan {
 	return s
 }
 
-func (s *scan) see(e *entry) {
+// The filters beside those by path, as they are numbered in a miss.
+const (
+	allFit = -1 - iota
+	missState
+	missConnection
+	missStatus
+	missMore // more than one does not fit
+)
+
+// see counts a device. What one choice alone leaves out is counted for that
+// choice: it says what another one would bring.
+func (s *scan) see(i int, e *entry) {
+	s.all[e.state]++
 	if s.text != "" && !strings.Contains(e.search, s.text) {
 		return
 	}
-	stateFits := len(s.q.States) == 0 || s.states[e.state]
-	connectionFits := s.q.Connection == "" || e.connected == strings.EqualFold(s.q.Connection, iothub.Connected)
-	if connectionFits {
+	miss := s.miss(i, e)
+	if miss == missMore {
+		return
+	}
+	if miss == allFit || miss == missState {
 		s.byState[e.state]++
 	}
-	if stateFits && e.connected {
-		s.connected++
+	if miss == allFit || miss == missConnection {
+		count(e.connected, &s.connected, &s.disconnected)
 	}
-	if stateFits && !e.connected {
-		s.disconnected++
+	if miss == allFit || miss == missStatus {
+		count(e.enabled, &s.enabled, &s.disabled)
 	}
-	if stateFits && connectionFits {
-		s.match(row{placeOf(e, s.q), e})
+	for _, f := range s.facets {
+		if miss == allFit || miss == f.filter && miss >= 0 {
+			f.counts[f.column.cells[i]]++
+		}
 	}
+	if miss == allFit {
+		s.match(row{s.place(i, e), e})
+	}
+}
+
+func count(is bool, yes, no *int) {
+	if is {
+		*yes++
+	} else {
+		*no++
+	}
+}
+
+// miss says which choice leaves a device out: the number of a filter, or one of
+// the constants.
+func (s *scan) miss(i int, e *entry) int {
+	miss := allFit
+	note := func(fits bool, which int) {
+		switch {
+		case fits:
+		case miss == allFit:
+			miss = which
+		default:
+			miss = missMore
+		}
+	}
+	note(len(s.q.States) == 0 || s.states[e.state], missState)
+	note(s.q.Connection == "" || e.connected == strings.EqualFold(s.q.Connection, iothub.Connected), missConnection)
+	note(s.q.Status == "" || e.enabled == strings.EqualFold(s.q.Status, iothub.StatusEnabled), missStatus)
+	for n, f := range s.filters {
+		note(f.want[f.column.cells[i]], n)
+	}
+	return miss
+}
+
+func (s *scan) place(i int, e *entry) place {
+	if s.order == nil {
+		return placeOf(e, s.q)
+	}
+	cell := s.order.cells[i]
+	return placeOfValue(e, s.order.values[cell].value, cell != 0)
 }
 
 func (s *scan) match(r row) {
@@ -95,13 +173,12 @@ func (s *scan) page(known int) (Page, bool) {
 	rows := s.best.rows()
 	p := Page{
 		Total: s.total, Known: known, Offset: s.before,
-		States:      map[iothub.State]int{},
+		States: byState(s.byState), AllStates: byState(s.all),
 		Connections: map[string]int{iothub.Connected: s.connected, iothub.Disconnected: s.disconnected},
+		Statuses:    map[string]int{iothub.StatusEnabled: s.enabled, iothub.StatusDisabled: s.disabled},
 	}
-	for rank, n := range s.byState {
-		if n > 0 {
-			p.States[iothub.States[rank]] = n
-		}
+	for _, f := range s.facets {
+		p.Facets = append(p.Facets, f.result())
 	}
 	more := s.behind > len(rows)
 	if s.back {
@@ -119,6 +196,16 @@ func (s *scan) page(known int) (Page, bool) {
 		p.Prev = cursor{place: rows[0].place, Back: true, Order: orderOf(s.q)}.String()
 	}
 	return p, len(rows) == s.q.Limit
+}
+
+func byState(counts [10]int) map[iothub.State]int {
+	states := map[iothub.State]int{}
+	for rank, n := range counts {
+		if n > 0 {
+			states[iothub.States[rank]] = n
+		}
+	}
+	return states
 }
 
 // row is a device that may come to stand on the page.
