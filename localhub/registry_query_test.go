@@ -210,3 +210,41 @@ func TestAQuerySeesEveryAnsweredWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestQueriesOverModules asks for module twins: devices are never among them,
+// nor modules among devices.
+func TestQueriesOverModules(t *testing.T) {
+	b := newBench(t)
+	b.create("d", "e")
+	b.createModules("d", "m1", "m2")
+	b.createModules("e", "m1")
+	for _, key := range []twinKey{{"d", "m1"}, {"e", "m1"}} {
+		_, err := b.updateTwin(t.Context(), owner, key, parsePatch(t, `{"tags":{"v":1},"properties":{"desired":{"fps":30}}}`), "")
+		b.check(err)
+	}
+	for _, test := range []struct {
+		text string
+		want []string
+	}{
+		{"SELECT deviceId, moduleId FROM devices.modules WHERE devices.modules.moduleId = 'm1' AND deviceId IN ['e', 'x']", []string{`{"deviceId":"e","moduleId":"m1"}`}},
+		{"SELECT devices.deviceId, properties.desired.fps FROM devices.modules WHERE tags.v = 1", []string{`{"deviceId":"d","fps":30}`, `{"deviceId":"e","fps":30}`}},
+		{"SELECT COUNT() AS n, SUM(properties.desired.fps) AS fps FROM Devices.Modules", []string{`{"n":3,"fps":60}`}},
+		{"SELECT TOP 2 moduleId FROM devices.modules", []string{`{"moduleId":"m1"}`, `{"moduleId":"m2"}`}},
+		{"SELECT deviceId, moduleId FROM devices", []string{`{"deviceId":"d"}`, `{"deviceId":"e"}`}},
+	} {
+		for _, size := range []int{1, 100} {
+			if d := cmp.Diff(test.want, b.rows(test.text, size)); d != "" {
+				t.Errorf("%s, pages of %d (-want +got):\n%s", test.text, size, d)
+			}
+		}
+	}
+	rows := b.rows("SELECT * FROM devices.modules", 2)
+	for i, key := range []twinKey{{"d", "m1"}, {"d", "m2"}, {"e", "m1"}} {
+		twin, err := b.twin(t.Context(), key)
+		b.check(err)
+		sameJSON(t, rows[i], toJSON(t, twin))
+	}
+	if p, err := b.query(t.Context(), "SELECT * FROM devices.modules", "", 2); err != nil || p.Type != iothub.ItemTwin || p.Continuation == "" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

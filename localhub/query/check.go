@@ -19,8 +19,8 @@ func check(q *Query, p *parser) *Error {
 	if err := c.selectList(); err != nil {
 		return err
 	}
-	if q.Source != Devices {
-		return c.fail(q.sourceAt, codeUnsupported, "source", string(q.Source))
+	if err := c.source(); err != nil {
+		return err
 	}
 	if err := c.where(); err != nil {
 		return err
@@ -101,6 +101,18 @@ func (c *checker) checkSection(p *Path, i int) {
 		return
 	}
 	c.warn(at, codeUnknownSection, "name", shorten(name)).Repair = &Repair{at.start, at.start, "reported."}
+}
+
+// source checks what can be asked of the collection. IoT Hub's documentation has
+// GROUP BY for device twins only.
+func (c *checker) source() *Error {
+	switch {
+	case c.q.Source == Jobs:
+		return c.fail(c.q.sourceAt, codeUnsupported, "source", string(c.q.Source))
+	case c.q.Source == Modules && len(c.q.GroupBy) > 0:
+		return c.fail(c.q.GroupBy[0].at, codeGroupSource, "source", string(c.q.Source))
+	}
+	return nil
 }
 
 // selectList checks that a grouped query asks only for what a group has.

@@ -119,6 +119,7 @@ const (
 	codeAggregatePath    Code = "aggregate-path"
 	codeGroupStar        Code = "group-star"
 	codeNotGrouped       Code = "not-grouped"
+	codeGroupSource      Code = "group-source"
 	codeUnsupported      Code = "source-not-supported"
 )
 
@@ -226,7 +227,8 @@ var messages = map[Code]Message{
 	codeAggregatePath:    {`{name} takes one property, found {found}.`, ``},
 	codeGroupStar:        {`SELECT * cannot be grouped.`, `Name the grouping properties and the aggregates you want.`},
 	codeNotGrouped:       {`{path} is neither grouped nor aggregated.`, `Add it to GROUP BY, or leave it out.`},
-	codeUnsupported:      {`This hub does not answer queries over {source} yet.`, `It answers those over devices.`},
+	codeGroupSource:      {`GROUP BY works over devices, not over {source}.`, `Select the properties and group the rows you receive.`},
+	codeUnsupported:      {`This hub does not answer queries over {source} yet.`, `It answers those over devices and devices.modules.`},
 
 	codeUnknownField:    {`A twin has no field "{name}", so this is always undefined.`, `Names are written in full: properties.reported.{name}, properties.desired.{name} or tags.{name}.`},
 	codeMisspeltField:   {`A twin has no field "{name}", so this is always undefined.`, `Did you mean {instead}?`},
