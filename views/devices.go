@@ -114,6 +114,7 @@ type IdentityStatus struct {
 	Connection ConnectionProps
 	Facts      []Fact
 	Gone       bool
+	Module     bool // a module, which has no status of its own
 }
 
 // Fact is a name and its value; Mono sets the value as a value, Copy offers it.
@@ -129,6 +130,7 @@ type DangerProps struct {
 	DeleteHref              string
 	DisableHref             string
 	Enabled                 bool
+	Module                  bool // a module, which can only be deleted
 }
 
 // ConfirmPageProps is a question on a page of its own. Error says what was
@@ -145,4 +147,11 @@ func deviceAddAttrs(p DeviceAddProps) templ.Attributes {
 		a["data-focus"] = true
 	}
 	return a
+}
+
+func dangerTitle(module bool) string {
+	if module {
+		return "modules.danger"
+	}
+	return "identity.danger"
 }

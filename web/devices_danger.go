@@ -15,8 +15,12 @@ import (
 
 // dangerProps are the changes of an identity that reach far. Each carries the
 // etag of the identity the person saw.
-func dangerProps(ctx context.Context, h *Hub, d iothub.Device) views.DangerProps {
-	path := h.devicePath(d.DeviceID)
+func dangerProps(ctx context.Context, h *Hub, d identity) views.DangerProps {
+	k := d.subject()
+	path := h.twinPath(k)
+	if k.module != "" {
+		return views.DangerProps{Delete: deleteConfirm(ctx, h, k, d.ETag), DeleteHref: path + "/delete", Module: true}
+	}
 	status := func(to string) views.ConfirmProps {
 		return views.ConfirmProps{
 			ID: "status-" + to, Action: path + "/status",
@@ -26,16 +30,20 @@ func dangerProps(ctx context.Context, h *Hub, d iothub.Device) views.DangerProps
 		}
 	}
 	return views.DangerProps{
-		Enable: status(iothub.StatusEnabled), Disable: status(iothub.StatusDisabled), Delete: deleteConfirm(ctx, h, d.DeviceID, d.ETag),
+		Enable: status(iothub.StatusEnabled), Disable: status(iothub.StatusDisabled), Delete: deleteConfirm(ctx, h, k, d.ETag),
 		DeleteHref: path + "/delete", DisableHref: path + "/disable", Enabled: d.Status != iothub.StatusDisabled,
 	}
 }
 
-func deleteConfirm(ctx context.Context, h *Hub, id string, etag iothub.ETag) views.ConfirmProps {
+func deleteConfirm(ctx context.Context, h *Hub, k subject, etag iothub.ETag) views.ConfirmProps {
+	kind, name := "identity.", k.name()
+	if k.module != "" {
+		kind = "modules."
+	}
 	return views.ConfirmProps{
-		ID: "delete", Action: h.devicePath(id) + "/delete", Danger: true,
-		Title: text.T(ctx, "identity.delete.title", "Device", id), Text: text.T(ctx, "identity.delete.text"),
-		Submit: text.T(ctx, "identity.delete"), Word: id, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", id),
+		ID: "delete", Action: h.twinPath(k) + "/delete", Danger: true,
+		Title: text.T(ctx, kind+"delete.title", "Device", name), Text: text.T(ctx, kind+"delete.text"),
+		Submit: text.T(ctx, kind+"delete"), Word: name, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", name),
 		Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}},
 	}
 }
@@ -51,32 +59,32 @@ func (s *Server) deviceDisablePage(c echo.Context) error {
 }
 
 func (s *Server) askFor(c echo.Context, which func(views.DangerProps) views.ConfirmProps) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
-	d, err := hubOf(c).Client.GetDevice(c.Request().Context(), id)
+	d, err := hubOf(c).readIdentity(c.Request().Context(), k)
 	if err != nil {
 		return err
 	}
-	return s.showConfirm(c, http.StatusOK, id, which(dangerProps(c.Request().Context(), hubOf(c), d)), "")
+	return s.showConfirm(c, http.StatusOK, k, which(dangerProps(c.Request().Context(), hubOf(c), d)), "")
 }
 
-func (s *Server) showConfirm(c echo.Context, status int, id string, p views.ConfirmProps, problem string) error {
+func (s *Server) showConfirm(c echo.Context, status int, k subject, p views.ConfirmProps, problem string) error {
 	page, err := s.frame(c, "devices")
 	if err != nil {
 		return err
 	}
-	back := hubOf(c).devicePath(id) + "?view=identity"
+	back := hubOf(c).viewPath(k, "identity")
 	page.Title = p.Title
-	page.Back = views.Link{Label: id, Href: back}
+	page.Back = views.Link{Label: k.name(), Href: back}
 	return render(c, status, views.ConfirmPage(page, views.ConfirmPageProps{Confirm: p, Error: problem, CancelHref: back}))
 }
 
-// deviceDelete removes a device for good, if its name was typed and it is still
-// the one the person saw.
+// deviceDelete removes a device or module for good, if its name was typed and it
+// is still the one the person saw.
 func (s *Server) deviceDelete(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
@@ -85,20 +93,35 @@ func (s *Server) deviceDelete(c echo.Context) error {
 		return badForm(err)
 	}
 	h, ctx, etag := hubOf(c), c.Request().Context(), iothub.ETag(form.Get("etag"))
-	if form.Get("confirm") != id {
-		return s.showConfirm(c, http.StatusUnprocessableEntity, id, deleteConfirm(ctx, h, id, etag), text.T(ctx, "identity.not-confirmed", "Device", id))
+	if form.Get("confirm") != k.name() {
+		return s.showConfirm(c, http.StatusUnprocessableEntity, k, deleteConfirm(ctx, h, k, etag), text.T(ctx, "identity.not-confirmed", "Device", k.name()))
 	}
 	if etag == "" {
 		return badForm(errors.New("no etag"))
 	}
-	if err := h.Client.DeleteDevice(ctx, id, &hubclient.DeleteDeviceOptions{IfMatch: etag}); err != nil {
-		return s.identityChanged(c, id, err)
+	if k.module != "" {
+		return s.moduleDelete(c, k, etag)
 	}
-	s.forgetSimulated(ctx, h, id)
-	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.deleted", Args: []string{"Device", id}}); err != nil {
+	if err := h.Client.DeleteDevice(ctx, k.device, &hubclient.DeleteDeviceOptions{IfMatch: etag}); err != nil {
+		return s.identityChanged(c, k, err)
+	}
+	s.forgetSimulated(ctx, h, k.device)
+	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.deleted", Args: []string{"Device", k.device}}); err != nil {
 		return err
 	}
 	return goTo(c, h.devicesPath())
+}
+
+func (s *Server) moduleDelete(c echo.Context, k subject, etag iothub.ETag) error {
+	h := hubOf(c)
+	err := h.Client.DeleteModule(c.Request().Context(), k.device, k.module, &hubclient.DeleteModuleOptions{IfMatch: etag})
+	if err != nil {
+		return s.identityChanged(c, k, err)
+	}
+	if err := keepFlash(c, flash{Kind: "ok", ID: "modules.deleted", Args: []string{"Module", k.module}}); err != nil {
+		return err
+	}
+	return goTo(c, h.viewPath(subject{device: k.device}, "modules"))
 }
 
 // forgetSimulated ends the simulated device of an identity that is gone, which
@@ -137,11 +160,11 @@ func (s *Server) deviceStatusSave(c echo.Context) error {
 	}
 	if status == iothub.StatusDisabled && form.Get("confirm") != id {
 		d.ETag = etag
-		return s.showConfirm(c, http.StatusUnprocessableEntity, id, dangerProps(ctx, h, d).Disable, text.T(ctx, "identity.not-confirmed", "Device", id))
+		return s.showConfirm(c, http.StatusUnprocessableEntity, subject{device: id}, dangerProps(ctx, h, identity{Device: d}).Disable, text.T(ctx, "identity.not-confirmed", "Device", id))
 	}
 	d.Status, d.StatusReason = status, ""
 	if _, err := h.Client.UpdateDevice(ctx, d, &hubclient.UpdateDeviceOptions{IfMatch: etag}); err != nil {
-		return s.identityChanged(c, id, err)
+		return s.identityChanged(c, subject{device: id}, err)
 	}
 	if err := keepFlash(c, flash{Kind: "ok", ID: "devices.now." + status, Args: []string{"Device", id}}); err != nil {
 		return err
@@ -150,13 +173,13 @@ func (s *Server) deviceStatusSave(c echo.Context) error {
 }
 
 // identityChanged sends whoever acted on an old page to the present one.
-func (s *Server) identityChanged(c echo.Context, id string, err error) error {
+func (s *Server) identityChanged(c echo.Context, k subject, err error) error {
 	if !errors.Is(err, iothub.ErrPreconditionFailed) {
 		return err
 	}
 	ctx := c.Request().Context()
 	return &problem{
 		status: http.StatusPreconditionFailed, code: "changed-meanwhile", cause: err,
-		actions: []views.Link{{Label: text.T(ctx, "error.open-device", "Device", id), Href: hubOf(c).devicePath(id) + "?view=identity"}},
+		actions: []views.Link{{Label: text.T(ctx, "error.open-device", "Device", k.name()), Href: hubOf(c).viewPath(k, "identity")}},
 	}
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/a-h/templ"
@@ -18,38 +17,33 @@ import (
 // identityPage shows who a device is and how it signs in. No key is on it: the
 // page's script asks deviceSecret for one.
 func (s *Server) identityPage(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
 	h, ctx := hubOf(c), c.Request().Context()
-	page, err := s.frame(c, "devices", s.identitySource(h, id))
+	page, err := s.frame(c, "devices", s.identitySource(h, k))
 	if err != nil {
 		return err
 	}
-	d, err := h.Client.GetDevice(ctx, id)
+	d, err := h.readIdentity(ctx, k)
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
-		d.Authentication.SymmetricKey = iothub.SymmetricKey{} // keys are asked for one by one
-		return showJSON(c, http.StatusOK, d)
-	}
-	page.Title = text.T(ctx, "identity.title", "Device", id)
-	page.Heading, page.HeadingIsID = id, true
-	page.Back = views.Link{Label: text.T(ctx, "devices.title"), Href: h.devicesPath()}
-	return render(c, http.StatusOK, views.IdentityPage(page, s.identityProps(c, h, d)))
+	s.subjectFrame(c, &page, k, "")
+	page.Title = text.T(ctx, "identity.title", "Device", k.name())
+	return s.show(c, http.StatusOK, views.IdentityPage(page, s.identityProps(c, h, d)), d.data)
 }
 
-func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.IdentityProps {
-	ctx, path := c.Request().Context(), h.devicePath(d.DeviceID)
+func (s *Server) identityProps(c echo.Context, h *Hub, d identity) views.IdentityProps {
+	ctx, path := c.Request().Context(), h.twinPath(d.subject())
 	p := views.IdentityProps{
-		DeviceID: d.DeviceID, Tabs: deviceTabs(ctx, h, d.DeviceID, "identity"),
+		DeviceID: d.subject().name(), Tabs: twinTabs(ctx, h, d.subject(), "identity"),
 		Status: s.identityStatus(ctx, d), Connect: connectFacts(ctx, h, d), Danger: dangerProps(ctx, h, d),
 	}
 	if c.QueryParams().Has("added") {
 		p.Next = []views.Link{{Label: text.T(ctx, "identity.next.twin"), Href: path}}
-		if h.Sim != nil {
+		if h.Sim != nil && d.module == "" {
 			p.Next = append(p.Next, views.Link{Label: text.T(ctx, "identity.next.simulate"), Href: h.path() + "/simulator"})
 		}
 	}
@@ -72,9 +66,9 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d iothub.Device) views.Id
 }
 
 // identityStatus is what changes while one looks.
-func (s *Server) identityStatus(ctx context.Context, d iothub.Device) views.IdentityStatus {
+func (s *Server) identityStatus(ctx context.Context, d identity) views.IdentityStatus {
 	p := views.IdentityStatus{
-		Enabled: d.Status != iothub.StatusDisabled, Reason: d.StatusReason,
+		Enabled: d.Status != iothub.StatusDisabled, Reason: d.StatusReason, Module: d.module != "",
 		Connection: views.ConnectionProps{State: "offline"},
 	}
 	if d.ConnectionState == iothub.Connected {
@@ -90,15 +84,17 @@ func (s *Server) identityStatus(ctx context.Context, d iothub.Device) views.Iden
 	}
 	moment("identity.activity", d.LastActivityTime)
 	moment("identity.connection-changed", d.ConnectionStateUpdatedTime)
-	moment("identity.status-changed", d.StatusUpdatedTime)
+	if d.module == "" {
+		moment("identity.status-changed", d.StatusUpdatedTime)
+	}
 	return p
 }
 
 // connectFacts are what a device needs beside its key.
-func connectFacts(ctx context.Context, h *Hub, d iothub.Device) []views.Fact {
+func connectFacts(ctx context.Context, h *Hub, d identity) []views.Fact {
 	facts := []views.Fact{
 		{Label: text.T(ctx, "identity.host"), Value: h.DeviceHostName, Mono: true, Copy: true},
-		{Label: text.T(ctx, "identity.auth"), Value: text.T(ctx, "identity.auth."+authType(d))},
+		{Label: text.T(ctx, "identity.auth"), Value: text.T(ctx, "identity.auth."+authType(d.Device))},
 	}
 	if h.CAFile != "" {
 		facts = append(facts, views.Fact{Label: text.T(ctx, "identity.ca"), Value: h.CAFile, Mono: true, Copy: true})
@@ -115,15 +111,24 @@ func authType(d iothub.Device) string {
 	return known
 }
 
-// identitySource is the picture's feed, reduced to one device's identity and
-// connection.
-func (s *Server) identitySource(h *Hub, id string) source {
+// identitySource is what moves the identity and connection of a device, which
+// the picture holds, or of a module, which it does not.
+func (s *Server) identitySource(h *Hub, k subject) source {
+	if k.module != "" {
+		return watch(h.Fleet.Activity(), func(item feed.Item[fleet.Activity]) (string, painter) {
+			c := item.Value.Change
+			if subjectOfChange(c) != k || c.Kind != iothub.ChangeIdentity && c.Kind != iothub.ChangeConnection {
+				return "", nil
+			}
+			return "identity", s.paintIdentity(h, k)
+		})
+	}
 	return watch(h.Fleet.Changes(), func(item feed.Item[fleet.Update]) (string, painter) {
 		u := item.Value
-		if !u.Reset && (u.DeviceID != id || !aboutIdentity(u)) {
+		if !u.Reset && (u.DeviceID != k.device || !aboutIdentity(u)) {
 			return "", nil
 		}
-		return "identity", s.paintIdentity(h, id)
+		return "identity", s.paintIdentity(h, k)
 	})
 }
 
@@ -131,10 +136,10 @@ func aboutIdentity(u fleet.Update) bool {
 	return u.Removed || u.Change.Kind == iothub.ChangeIdentity || u.Change.Kind == iothub.ChangeConnection || u.Change.Kind == ""
 }
 
-func (s *Server) paintIdentity(h *Hub, id string) painter {
+func (s *Server) paintIdentity(h *Hub, k subject) painter {
 	return func(ctx context.Context) ([]templ.Component, error) {
-		d, err := h.Client.GetDevice(ctx, id)
-		if errors.Is(err, iothub.ErrDeviceNotFound) {
+		d, err := h.readIdentity(ctx, k)
+		if isGone(err) {
 			return []templ.Component{views.IdentityState(views.IdentityStatus{Gone: true})}, nil
 		}
 		if err != nil {
@@ -146,37 +151,37 @@ func (s *Server) paintIdentity(h *Hub, id string) painter {
 
 // identityLive is the event stream of identityPage.
 func (s *Server) identityLive(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
 	h := hubOf(c)
-	return s.serveLive(c, "devices", live{sources: []source{s.identitySource(h, id)}, all: s.paintIdentity(h, id)})
+	return s.serveLive(c, "devices", live{sources: []source{s.identitySource(h, k)}, all: s.paintIdentity(h, k)})
 }
 
 // secrets are what deviceSecret tells, by name.
 var secrets = []struct {
 	name string
-	of   func(h *Hub, d iothub.Device) string
+	of   func(h *Hub, d identity) string
 }{
-	{"primary-connection", func(h *Hub, d iothub.Device) string {
+	{"primary-connection", func(h *Hub, d identity) string {
 		return connectionString(h, d, d.Authentication.SymmetricKey.Primary)
 	}},
-	{"primary-key", func(_ *Hub, d iothub.Device) string { return d.Authentication.SymmetricKey.Primary }},
-	{"secondary-connection", func(h *Hub, d iothub.Device) string {
+	{"primary-key", func(_ *Hub, d identity) string { return d.Authentication.SymmetricKey.Primary }},
+	{"secondary-connection", func(h *Hub, d identity) string {
 		return connectionString(h, d, d.Authentication.SymmetricKey.Secondary)
 	}},
-	{"secondary-key", func(_ *Hub, d iothub.Device) string { return d.Authentication.SymmetricKey.Secondary }},
+	{"secondary-key", func(_ *Hub, d identity) string { return d.Authentication.SymmetricKey.Secondary }},
 }
 
-func connectionString(h *Hub, d iothub.Device, key string) string {
-	return iothub.DeviceConnectionString{HostName: h.DeviceHostName, DeviceID: d.DeviceID, SharedAccessKey: key}.String()
+func connectionString(h *Hub, d identity, key string) string {
+	return iothub.DeviceConnectionString{HostName: h.DeviceHostName, DeviceID: d.DeviceID, ModuleID: d.module, SharedAccessKey: key}.String()
 }
 
 // deviceSecret answers one secret of a device as plain text. It is a POST, so
 // that no link, cache or history leads to it and no other site can ask.
 func (s *Server) deviceSecret(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
@@ -185,7 +190,7 @@ func (s *Server) deviceSecret(c echo.Context) error {
 		if what.name != c.QueryParam("what") {
 			continue
 		}
-		d, err := h.Client.GetDevice(c.Request().Context(), id)
+		d, err := h.readIdentity(c.Request().Context(), k)
 		if err != nil {
 			return err
 		}

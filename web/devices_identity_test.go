@@ -96,7 +96,7 @@ func TestDeleteEndsTheSimulatedDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cs, err := iothub.ParseDeviceConnectionString(connectionString(b.server.hubs[0], d, d.Authentication.SymmetricKey.Primary))
+	cs, err := iothub.ParseDeviceConnectionString(connectionString(b.server.hubs[0], identity{Device: d}, d.Authentication.SymmetricKey.Primary))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,11 +160,29 @@ func waysOn(c echo.Context) []views.Link {
 
 // explain finds what people can be told about an error of a request.
 func (s *Server) explain(c echo.Context, err error) *problem {
-	id, badID := deviceID(c)
+	k, badID := subjectOf(c)
 	if badID != nil {
-		id = ""
+		k = subject{}
 	}
-	return s.explainFor(c.Request().Context(), hubOf(c), id, err)
+	p := s.explainFor(c.Request().Context(), hubOf(c), k.device, err)
+	if k.module != "" && p.code == "no-device" {
+		return noModule(c, k, p)
+	}
+	return p
+}
+
+// noModule is about a module that does not exist. Whether its device does, the
+// hub does not say; the list of its modules will.
+func noModule(c echo.Context, k subject, p *problem) *problem {
+	h, ctx := hubOf(c), c.Request().Context()
+	return &problem{
+		status: p.status, code: "no-module", cause: p.cause,
+		args: []any{"Device", k.device, "Module", k.module, "Hub", h.Name},
+		actions: []views.Link{
+			{Label: text.T(ctx, "modules.back", "Device", k.device), Href: h.viewPath(subject{device: k.device}, "modules")},
+			{Label: text.T(ctx, "error.back"), Href: h.devicesPath()},
+		},
+	}
 }
 
 // explainFor finds what people can be told about an error. h is the hub it is
@@ -246,6 +264,7 @@ var refusals = []struct {
 	code   string
 }{
 	{iothub.ErrDeviceNotFound, http.StatusNotFound, "no-device"},
+	{iothub.ErrModuleNotFound, http.StatusNotFound, "no-device"},
 	{iothub.ErrDeviceAlreadyExists, http.StatusConflict, "device-exists"},
 	{iothub.ErrPreconditionFailed, http.StatusPreconditionFailed, "changed-meanwhile"},
 	{iothub.ErrUnauthorizedAccess, http.StatusBadGateway, "wrong-key"},

@@ -47,11 +47,17 @@ func (h *Hub) devicesPath() string { return h.path() + "/devices" }
 // addresses; and "." and "..", which browsers resolve before they send, are
 // written with a tilde before them, which no id contains.
 func (h *Hub) devicePath(id string) string {
-	if id == "." || id == ".." {
-		id = "~" + id
-	}
-	return h.devicesPath() + "/" + url.PathEscape(id)
+	return h.devicesPath() + "/" + url.PathEscape(dotted(id))
 }
+
+func dotted(id string) string {
+	if id == "." || id == ".." {
+		return "~" + id
+	}
+	return id
+}
+
+func undotted(part string) string { return strings.TrimPrefix(part, "~") }
 
 func (h *Hub) chip() views.HubChip {
 	return views.HubChip{Name: h.Name, Path: h.path(), Cloud: !h.Local}
@@ -96,5 +102,5 @@ func deviceID(c echo.Context) (string, error) {
 	if err != nil || id == "" {
 		return "", errNoPage
 	}
-	return strings.TrimPrefix(id, "~"), nil
+	return undotted(id), nil
 }

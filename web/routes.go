@@ -55,6 +55,13 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/devices/:id/secret", s.deviceSecret)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
+	h.POST("/devices/:id/modules", s.moduleAdd)
+	h.GET("/devices/:id/modules/:module", s.devicePage)
+	h.GET("/devices/:id/modules/:module/delete", s.deviceDeletePage)
+	h.POST("/devices/:id/modules/:module/delete", s.deviceDelete)
+	h.POST("/devices/:id/modules/:module/secret", s.deviceSecret)
+	h.GET("/devices/:id/modules/:module/edit/:section", s.twinEdit)
+	h.POST("/devices/:id/modules/:module/edit/:section", s.twinEditSave)
 	h.GET("/query", s.queryPage)
 	h.GET("/simulator", s.simulatorPage)
 	h.POST("/simulator/start", s.simulatorStart)
@@ -77,15 +84,20 @@ func (s *Server) routes(e *echo.Echo) {
 	l.GET("/simulator", s.simulatorLive)
 	l.GET("/learn/:step", s.learnLive)
 	l.GET("/devices/:id", s.deviceLive)
+	l.GET("/devices/:id/modules/:module", s.deviceLive)
 	l.GET("/devices/:id/*", s.besideLive)
 	l.GET("/*", s.besideLive)
 }
 
-// devicePage shows one view of a device; each has an address of its own.
+// devicePage shows one view of a device or module; each has an address of its own.
 func (s *Server) devicePage(c echo.Context) error {
 	switch c.QueryParam("view") {
 	case "":
 		return s.twinPage(c)
+	case "modules":
+		if c.Param("module") == "" {
+			return s.modulesPage(c)
+		}
 	case "json":
 		return s.twinJSONPage(c)
 	case "identity":
@@ -99,6 +111,8 @@ func (s *Server) deviceLive(c echo.Context) error {
 	switch c.QueryParam("view") {
 	case "":
 		return s.twinLive(c)
+	case "modules":
+		return s.modulesLive(c)
 	case "identity":
 		return s.identityLive(c)
 	}

@@ -36,8 +36,8 @@ func (r reading) section(name iothub.SectionName) iothub.Document {
 }
 
 // readTwin reads a twin by its id, which is always current, unlike any list.
-func (s *Server) readTwin(ctx context.Context, h *Hub, id string) (reading, error) {
-	t, err := h.Client.GetTwin(ctx, id)
+func (s *Server) readTwin(ctx context.Context, h *Hub, k subject) (reading, error) {
+	t, err := h.Client.GetModuleTwin(ctx, k.device, k.module)
 	if err != nil {
 		return reading{}, err
 	}
@@ -46,12 +46,12 @@ func (s *Server) readTwin(ctx context.Context, h *Hub, id string) (reading, erro
 
 // twinOrMemory is readTwin for pages that only show: while the hub can not be
 // reached they show what was last known, and say so.
-func (s *Server) twinOrMemory(ctx context.Context, h *Hub, id string) (reading, error) {
-	r, err := s.readTwin(ctx, h, id)
-	if _, ok := errors.AsType[*hubclient.ConnectionError](err); !ok {
+func (s *Server) twinOrMemory(ctx context.Context, h *Hub, k subject) (reading, error) {
+	r, err := s.readTwin(ctx, h, k)
+	if _, ok := errors.AsType[*hubclient.ConnectionError](err); !ok || k.module != "" {
 		return r, err
 	}
-	known, ok := h.Fleet.Get(id)
+	known, ok := h.Fleet.Get(k.device)
 	if !ok {
 		return r, err
 	}
@@ -60,17 +60,17 @@ func (s *Server) twinOrMemory(ctx context.Context, h *Hub, id string) (reading, 
 
 // twinPage shows what is wanted of a device beside what it says.
 func (s *Server) twinPage(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
 	h, ctx := hubOf(c), c.Request().Context()
-	painter := s.newTwinPainter(h, id, "")
-	page, err := s.frame(c, "devices", painter.source())
+	painter := s.newTwinPainter(h, k, "")
+	page, err := s.frame(c, "devices", painter.sources()...)
 	if err != nil {
 		return err
 	}
-	r, err := s.twinOrMemory(ctx, h, id)
+	r, err := s.twinOrMemory(ctx, h, k)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Server) twinPage(c echo.Context) error {
 
 // twinJSONPage shows the whole document.
 func (s *Server) twinJSONPage(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *Server) twinJSONPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.twinOrMemory(ctx, h, id)
+	r, err := s.twinOrMemory(ctx, h, k)
 	if err != nil {
 		return err
 	}
@@ -113,45 +113,69 @@ func (s *Server) drift(r reading) iothub.Drift {
 	return iothub.Compare(r.Twin, iothub.DriftOptions{Now: now})
 }
 
-// twinFrame fills in what all views of a device say around their content.
+// twinFrame fills in what the views of a twin say around their content.
 func (s *Server) twinFrame(c echo.Context, page *views.PageProps, r reading, d iothub.Drift) {
-	ctx, h := c.Request().Context(), hubOf(c)
-	page.Title = text.T(ctx, "twin.title", "Device", r.DeviceID, "State", shortState(ctx, d))
-	page.Heading, page.HeadingIsID = r.DeviceID, true
-	page.Back = views.Link{Label: text.T(ctx, "nav.devices"), Href: h.devicesPath()}
+	s.subjectFrame(c, page, r.subject(), shortState(c.Request().Context(), d))
 }
 
-// deviceTabs are the views of a device; current is "", "json" or "identity".
-func deviceTabs(ctx context.Context, h *Hub, id, current string) []views.Tab {
-	path := h.devicePath(id)
-	return []views.Tab{
-		{Label: text.T(ctx, "twin.tab.compare"), Href: path, Current: current == ""},
-		{Label: text.T(ctx, "twin.tab.json"), Href: path + "?view=json", Current: current == "json"},
-		{Label: text.T(ctx, "twin.tab.identity"), Href: path + "?view=identity", Current: current == "identity"},
+// subjectFrame is what all views of a device or module say around their content;
+// state is a word or two for the title of the tab.
+func (s *Server) subjectFrame(c echo.Context, page *views.PageProps, k subject, state string) {
+	ctx, h := c.Request().Context(), hubOf(c)
+	page.Title = text.T(ctx, "twin.title", "Device", k.name(), "State", state)
+	page.Heading, page.HeadingIsID = k.name(), true
+	page.Back = views.Link{Label: text.T(ctx, "nav.devices"), Href: h.devicesPath()}
+	if k.module != "" {
+		page.Back = views.Link{Label: text.T(ctx, "modules.back", "Device", k.device), Href: h.viewPath(subject{device: k.device}, "modules")}
 	}
+}
+
+// twinTabs are the views of a device or module; current is a view's name in the
+// address, "" for the comparison.
+func twinTabs(ctx context.Context, h *Hub, k subject, current string) []views.Tab {
+	tabs := []views.Tab{{Label: text.T(ctx, "twin.tab.compare"), Href: h.twinPath(k), Current: current == ""}}
+	for _, view := range []string{"modules", "json", "identity"} {
+		if view == "modules" && k.module != "" {
+			continue
+		}
+		tabs = append(tabs, views.Tab{Label: text.T(ctx, "twin.tab."+view), Href: h.viewPath(k, view), Current: current == view})
+	}
+	return tabs
 }
 
 // twinLive is the event stream of the page of twinPage.
 func (s *Server) twinLive(c echo.Context) error {
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
-	p := s.newTwinPainter(hubOf(c), id, c.QueryParam("layout"))
-	return s.serveLive(c, "devices", live{sources: []source{p.source()}, all: p.paint, every: agesEvery, tick: p.paint})
+	p := s.newTwinPainter(hubOf(c), k, c.QueryParam("layout"))
+	return s.serveLive(c, "devices", live{sources: p.sources(), all: p.paint, every: agesEvery, tick: p.paint})
 }
 
 // agesEvery is how often an open page counts its ages on. Below a minute they
 // are in seconds.
 const agesEvery = 10 * time.Second
 
-// source is the picture's feed, reduced to one device and to the picture as a
-// whole: connection and states by time come through it too.
-func (p *twinPainter) source() source {
-	return watch(p.hub.Fleet.Changes(), func(i feed.Item[fleet.Update]) (string, painter) {
-		if i.Value.DeviceID != p.id && !i.Value.Reset {
-			return "", nil
-		}
-		return "twin", p.paint
-	})
+// sources are what moves the page: the picture's feed, reduced to one device and
+// to the picture as a whole, through which connection and states by time come
+// too; and what the picture does not hold, deliveries and modules.
+func (p *twinPainter) sources() []source {
+	return []source{
+		watch(p.hub.Fleet.Changes(), func(i feed.Item[fleet.Update]) (string, painter) {
+			if i.Value.DeviceID != p.of.device && !i.Value.Reset {
+				return "", nil
+			}
+			return "twin", p.paint
+		}),
+		watch(p.hub.Fleet.Activity(), func(i feed.Item[fleet.Activity]) (string, painter) {
+			c := i.Value.Change
+			if p.of != subjectOfChange(c) || p.of.module == "" && c.Kind != iothub.ChangeDelivered {
+				return "", nil
+			}
+			return "twin", p.paint
+		}),
+	}
 }
+
+func subjectOfChange(c iothub.Change) subject { return subject{c.DeviceID, c.ModuleID} }

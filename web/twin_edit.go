@@ -16,16 +16,16 @@ type editing struct {
 	echo.Context
 	server  *Server
 	hub     *Hub
-	id      string
+	of      subject
 	section string // "tags" or "desired", as in the address
 }
 
 func (s *Server) editing(c echo.Context) (*editing, error) {
-	id, err := deviceID(c)
+	of, err := subjectOf(c)
 	if err != nil {
 		return nil, err
 	}
-	e := &editing{Context: c, server: s, hub: hubOf(c), id: id, section: c.Param("section")}
+	e := &editing{Context: c, server: s, hub: hubOf(c), of: of, section: c.Param("section")}
 	if e.section != "tags" && e.section != "desired" {
 		return nil, errNoPage
 	}
@@ -73,7 +73,7 @@ func (s *Server) twinEdit(c echo.Context) error {
 	if entry := c.QueryParam("undo"); entry != "" {
 		return e.undo(entry)
 	}
-	r, err := s.readTwin(c.Request().Context(), e.hub, e.id)
+	r, err := s.readTwin(c.Request().Context(), e.hub, e.of)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (e *editing) showForm(status int, f twinForm, mistakes []mistake, failure *
 		return err
 	}
 	props := editProps(e.Request().Context(), f, mistakes, focus)
-	props.DeviceID, props.Section, props.Failure = e.id, e.section, failure
-	props.Action, props.CancelHref = editPath(e.hub, e.id, e.section), e.hub.devicePath(e.id)
+	props.DeviceID, props.Section, props.Failure = e.of.name(), e.section, failure
+	props.Action, props.CancelHref = e.hub.editPath(e.of, e.section), e.hub.twinPath(e.of)
 	return render(e, status, views.TwinEditPage(page, props))
 }

@@ -15,8 +15,8 @@ import (
 func (e *editing) frame(title string) (views.PageProps, error) {
 	ctx := e.Request().Context()
 	page, err := e.server.frame(e, "devices")
-	page.Title = text.T(ctx, title, "Device", e.id)
-	page.Back = views.Link{Label: e.id, Href: e.hub.devicePath(e.id)}
+	page.Title = text.T(ctx, title, "Device", e.of.name())
+	page.Back = views.Link{Label: e.of.name(), Href: e.hub.twinPath(e.of)}
 	return page, err
 }
 
@@ -93,14 +93,14 @@ func (f *twinForm) size(ctx context.Context) views.SizeProps {
 func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewProps {
 	ctx := e.Request().Context()
 	p := views.TwinReviewProps{
-		DeviceID: e.id, Section: e.section, Action: editPath(e.hub, e.id, e.section), CancelHref: e.hub.devicePath(e.id),
+		DeviceID: e.of.name(), Section: e.section, Action: e.hub.editPath(e.of, e.section), CancelHref: e.hub.twinPath(e.of),
 		Hidden: f.hidden(), Size: sizeOf(ctx, f.Section, doc), Changes: changeProps(ctx, changes(f.Base, doc)),
 	}
 	p.Count = len(p.Changes)
 	patch := e.patch(iothub.Diff(f.Base, doc))
 	p.Bytes = text.Size(ctx, int64(len(compact(patch))))
-	p.Request = requestText(e.hub, e.id, f.ETag, patch)
-	p.Az, p.Curl = azUpdate(e.id, f.ETag, patch), curlUpdate(e.hub, e.id, f.ETag, patch)
+	p.Request = requestText(e.hub, e.of, f.ETag, patch)
+	p.Az, p.Curl = azUpdate(e.of, f.ETag, patch), curlUpdate(e.hub, e.of, f.ETag, patch)
 	return p
 }
 
@@ -119,7 +119,7 @@ func changeProps(ctx context.Context, list []leafChange) []views.ChangeProps {
 func (e *editing) conflictProps(f twinForm, theirs reading, m threeWayMerge, v url.Values) views.TwinConflictProps {
 	ctx := e.Request().Context()
 	p := views.TwinConflictProps{
-		DeviceID: e.id, Section: e.section, Action: editPath(e.hub, e.id, e.section), CancelHref: e.hub.devicePath(e.id),
+		DeviceID: e.of.name(), Section: e.section, Action: e.hub.editPath(e.of, e.section), CancelHref: e.hub.twinPath(e.of),
 		Before: f.Version, Now: e.version(theirs), Kept: changeProps(ctx, m.Others),
 		Hidden: append(f.hidden(),
 			views.Hidden{Name: "theirs", Value: encodedTwin(theirs)},
@@ -162,12 +162,16 @@ func encodedTwin(r reading) string {
 
 // requestText is the request that will be sent, as it will be sent but for its
 // credentials.
-func requestText(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
-	return "PATCH " + twinURL(h, id) + "\nIf-Match: " + etag.Header() + "\nContent-Type: application/json\n\n" + indented(patch)
+func requestText(h *Hub, k subject, etag iothub.ETag, patch iothub.TwinPatch) string {
+	return "PATCH " + twinURL(h, k) + "\nIf-Match: " + etag.Header() + "\nContent-Type: application/json\n\n" + indented(patch)
 }
 
-func twinURL(h *Hub, id string) string {
-	return "https://" + h.HostName + "/twins/" + url.PathEscape(id) + "?api-version=" + iothub.APIVersion
+func twinURL(h *Hub, k subject) string {
+	path := "/twins/" + url.PathEscape(k.device)
+	if k.module != "" {
+		path += "/modules/" + url.PathEscape(k.module)
+	}
+	return "https://" + h.HostName + path + "?api-version=" + iothub.APIVersion
 }
 
 // The commands below carry placeholders for secrets: what is copied from a page
@@ -176,14 +180,22 @@ func twinURL(h *Hub, id string) string {
 // next goes on with a command in another line.
 const next = " \\\n  "
 
-func azShow(id string) string {
-	return `az iot hub device-twin show --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
+func azShow(k subject) string {
+	return azTwin("show", k)
 }
 
-func curlShow(h *Hub, id string) string { return curl(h) + " " + shellQuote(twinURL(h, id)) }
+func azTwin(verb string, k subject) string {
+	kind, module := "device", ""
+	if k.module != "" {
+		kind, module = "module", " --module-id "+shellQuote(k.module)
+	}
+	return "az iot hub " + kind + "-twin " + verb + ` --login "$HUB_CONNECTION" --device-id ` + shellQuote(k.device) + module
+}
 
-func azUpdate(id string, etag iothub.ETag, patch iothub.TwinPatch) string {
-	command := `az iot hub device-twin update --login "$HUB_CONNECTION" --device-id ` + shellQuote(id)
+func curlShow(h *Hub, k subject) string { return curl(h) + " " + shellQuote(twinURL(h, k)) }
+
+func azUpdate(k subject, etag iothub.ETag, patch iothub.TwinPatch) string {
+	command := azTwin("update", k)
 	if patch.Tags != nil {
 		command += next + "--tags " + shellQuote(compact(patch.Tags))
 	}
@@ -193,9 +205,9 @@ func azUpdate(id string, etag iothub.ETag, patch iothub.TwinPatch) string {
 	return command + next + "--etag " + shellQuote(string(etag))
 }
 
-func curlUpdate(h *Hub, id string, etag iothub.ETag, patch iothub.TwinPatch) string {
+func curlUpdate(h *Hub, k subject, etag iothub.ETag, patch iothub.TwinPatch) string {
 	return curl(h) + " --request PATCH" + next + "--header " + shellQuote("If-Match: "+etag.Header()) +
-		" --header 'Content-Type: application/json'" + next + "--data " + shellQuote(compact(patch)) + next + shellQuote(twinURL(h, id))
+		" --header 'Content-Type: application/json'" + next + "--data " + shellQuote(compact(patch)) + next + shellQuote(twinURL(h, k))
 }
 
 func curl(h *Hub) string {

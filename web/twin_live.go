@@ -7,7 +7,6 @@ import (
 
 	"github.com/a-h/templ"
 
-	"twinboard/hubclient/iothub"
 	"twinboard/views"
 	"twinboard/views/text"
 )
@@ -17,7 +16,7 @@ import (
 type twinPainter struct {
 	server *Server
 	hub    *Hub
-	id     string
+	of     subject
 	// page is the layout as the page's address told it, until the first painting.
 	page   string
 	begun  bool
@@ -25,8 +24,8 @@ type twinPainter struct {
 	sent   map[string]string
 }
 
-func (s *Server) newTwinPainter(h *Hub, id, layout string) *twinPainter {
-	return &twinPainter{server: s, hub: h, id: id, page: layout, sent: map[string]string{}}
+func (s *Server) newTwinPainter(h *Hub, of subject, layout string) *twinPainter {
+	return &twinPainter{server: s, hub: h, of: of, page: layout, sent: map[string]string{}}
 }
 
 // part is a piece of the page with an id.
@@ -51,8 +50,9 @@ func (p *twinPainter) paint(ctx context.Context) ([]templ.Component, error) {
 // it by its id elsewhere. ok is false when the device is gone.
 func (p *twinPainter) read(ctx context.Context) (r reading, ok bool, err error) {
 	status := p.hub.Fleet.Status()
-	known, ok := p.hub.Fleet.Get(p.id)
+	known, ok := p.hub.Fleet.Get(p.of.device)
 	switch {
+	case p.of.module != "": // the picture holds devices only
 	case status.Live:
 		if !ok {
 			return reading{}, false, nil
@@ -61,8 +61,8 @@ func (p *twinPainter) read(ctx context.Context) (r reading, ok bool, err error) 
 	case status.Err != nil && ok:
 		return reading{Twin: known.Twin(), at: known.ReadAt, stale: true}, true, nil
 	}
-	r, err = p.server.twinOrMemory(ctx, p.hub, p.id)
-	if iothub.AsError(err).Is(iothub.ErrDeviceNotFound) && err != nil {
+	r, err = p.server.twinOrMemory(ctx, p.hub, p.of)
+	if isGone(err) {
 		return reading{}, false, nil
 	}
 	return r, err == nil, err
@@ -75,7 +75,7 @@ func (p *twinPainter) parts(ctx context.Context, r reading) []part {
 	list := []part{
 		{"twin-connection", views.TwinConnection(head.Connection)},
 		{"twin-version", views.TwinVersion(head)},
-		{"twin-lead", views.Lead("twin-lead", leadSentence(ctx, d, now))},
+		{"twin-lead", views.Lead("twin-lead", twinLead(ctx, r, d, now))},
 		{"twin-notice", views.TwinNotice(staleNotice(ctx, r))},
 		{"twin-tags", views.TwinTags(tagsProps(ctx, p.hub, r))},
 		{"twin-sizes", views.TwinSizes(sizeProps(ctx, r.Twin))},

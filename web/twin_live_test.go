@@ -140,7 +140,7 @@ func TestTwinFramesHoldOnlyWhatChanged(t *testing.T) {
 	report, _ := b.connect("pump-07")
 	report(`{"a":1,"b":1}`)
 	eventually(t, func() bool { d, ok := b.fleet.Get("pump-07"); return ok && d.State == iothub.InSync }, "the picture knows the device")
-	p := b.server.newTwinPainter(b.server.hubs[0], "pump-07", "")
+	p := b.server.newTwinPainter(b.server.hubs[0], subject{device: "pump-07"}, "")
 	if first, err := p.paint(english()); err != nil || len(first) < 7 {
 		t.Fatalf("the first painting has %d parts: %v", len(first), err)
 	}

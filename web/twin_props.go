@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"hash/fnv"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,12 +19,12 @@ import (
 func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.TwinProps {
 	ctx, h, now := c.Request().Context(), hubOf(c), s.now()
 	p := views.TwinProps{
-		DeviceID: r.DeviceID, Tabs: deviceTabs(ctx, h, r.DeviceID, ""), Lead: leadSentence(ctx, d, now), Notice: staleNotice(ctx, r),
+		DeviceID: r.subject().name(), Tabs: twinTabs(ctx, h, r.subject(), ""), Lead: twinLead(ctx, r, d, now), Notice: staleNotice(ctx, r),
 		Compare: compareProps(ctx, h, r, d, newLayout(d), now),
 		Tags:    tagsProps(ctx, h, r), Sizes: sizeProps(ctx, r.Twin),
 		Foot: views.TwinFootProps{
-			Read: readAge(ctx, r, now), Az: azShow(r.DeviceID), Curl: curlShow(h, r.DeviceID),
-			Link: c.Scheme() + "://" + c.Request().Host + h.devicePath(r.DeviceID), RawHref: h.devicePath(r.DeviceID) + "?format=json",
+			Read: readAge(ctx, r, now), Az: azShow(r.subject()), Curl: curlShow(h, r.subject()),
+			Link: c.Scheme() + "://" + c.Request().Host + h.twinPath(r.subject()), RawHref: h.twinPath(r.subject()) + "?format=json",
 		},
 	}
 	return p
@@ -42,7 +41,7 @@ func staleNotice(ctx context.Context, r reading) string {
 // twinHead is what stands beside the device's name.
 func twinHead(ctx context.Context, h *Hub, r reading, now time.Time) views.TwinHeadProps {
 	return views.TwinHeadProps{
-		Connection: connectionProps(ctx, r, now), EditHref: editPath(h, r.DeviceID, "desired"),
+		Connection: connectionProps(ctx, r, now), EditHref: h.editPath(r.subject(), "desired"),
 		Desired: strconv.FormatInt(r.Properties.Desired.Version, 10), Reported: strconv.FormatInt(r.Properties.Reported.Version, 10),
 	}
 }
@@ -86,7 +85,7 @@ func readAge(ctx context.Context, r reading, now time.Time) views.AgeProps {
 // that only the device has.
 func compareProps(ctx context.Context, h *Hub, r reading, d iothub.Drift, l layout, now time.Time) views.CompareProps {
 	p := views.CompareProps{
-		EditHref:      editPath(h, r.DeviceID, "desired"),
+		EditHref:      h.editPath(r.subject(), "desired"),
 		NeverReported: d.Wanted > 0 && len(r.Properties.Reported.Value) == 0,
 	}
 	for _, set := range d.Settings {
@@ -147,7 +146,7 @@ func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id st
 		label = "twin.mend.long"
 	}
 	return &views.MendProps{
-		ID: id + "-mend", Action: editPath(h, r.DeviceID, "desired"), Label: text.T(ctx, label, "Value", value),
+		ID: id + "-mend", Action: h.editPath(r.subject(), "desired"), Label: text.T(ctx, label, "Value", value),
 		Fields: []views.Hidden{
 			{Name: "etag", Value: string(r.ETag)}, {Name: "was", Value: compact(was)}, {Name: "set", Value: compact(becomes)},
 		},
@@ -190,7 +189,7 @@ func shownValue(value any) string {
 }
 
 func tagsProps(ctx context.Context, h *Hub, r reading) views.TagsProps {
-	p := views.TagsProps{EditHref: editPath(h, r.DeviceID, "tags")}
+	p := views.TagsProps{EditHref: h.editPath(r.subject(), "tags")}
 	for _, leaf := range iothub.Flatten(r.Tags) {
 		value := valueProps(ctx, side{leaf.Value, true}, "tag-"+rowID(leaf.Path))
 		p.Tags = append(p.Tags, views.ValuePair{Name: leaf.Path.String(), Value: value})
@@ -233,19 +232,19 @@ func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
 			Size: sizeOf(ctx, name, d), Tree: views.JSONTreeOf(map[string]any(d)),
 		}
 		if edit != "" {
-			s.EditHref = editPath(h, r.DeviceID, edit) + "?as=json"
+			s.EditHref = h.editPath(r.subject(), edit) + "?as=json"
 		}
 		s.Size.Name = text.T(ctx, "twin.json.size")
 		return s
 	}
 	return views.TwinJSONProps{
-		DeviceID: r.DeviceID, Tabs: deviceTabs(ctx, h, r.DeviceID, "json"),
+		DeviceID: r.subject().name(), Tabs: twinTabs(ctx, h, r.subject(), "json"),
 		Sections: []views.JSONSection{
 			section("twin-json-tags", iothub.SectionTags, r.Tags, "tags"),
 			section("twin-json-desired", iothub.SectionDesired, r.Properties.Desired.Value, "desired"),
 			section("twin-json-reported", iothub.SectionReported, r.Properties.Reported.Value, ""),
 		},
-		Whole: wholeTwin(r.Twin), RawHref: h.devicePath(r.DeviceID) + "?format=json",
+		Whole: wholeTwin(r.Twin), RawHref: h.twinPath(r.subject()) + "?format=json",
 	}
 }
 
@@ -260,9 +259,4 @@ func wholeTwin(t *iothub.Twin) string {
 		return ""
 	}
 	return indented(doc)
-}
-
-// editPath is the form for "tags" or "desired".
-func editPath(h *Hub, id, section string) string {
-	return h.devicePath(id) + "/edit/" + url.PathEscape(section)
 }

@@ -44,7 +44,7 @@ func (e *editing) apply(f twinForm, doc iothub.Document) error {
 }
 
 func (e *editing) send(change iothub.Document, etag iothub.ETag) (*iothub.Twin, error) {
-	return e.hub.Client.UpdateTwin(e.Request().Context(), e.id, e.patch(change), &hubclient.UpdateTwinOptions{IfMatch: etag})
+	return e.hub.Client.UpdateModuleTwin(e.Request().Context(), e.of.device, e.of.module, e.patch(change), &hubclient.UpdateTwinOptions{IfMatch: etag})
 }
 
 // attempts is how often a change is put on top of others' without asking. A twin
@@ -57,7 +57,7 @@ const attempts = 5
 func (e *editing) meet(f twinForm, doc iothub.Document) error {
 	var kept []leafChange
 	for range attempts {
-		theirs, err := e.server.readTwin(e.Request().Context(), e.hub, e.id)
+		theirs, err := e.server.readTwin(e.Request().Context(), e.hub, e.of)
 		if err != nil {
 			return e.notSaved(f, err)
 		}
@@ -96,7 +96,7 @@ func (e *editing) ask(status int, f twinForm, theirs reading, m threeWayMerge, v
 	if err != nil {
 		return err
 	}
-	page.Heading = text.T(e.Request().Context(), "twin.edit.title."+e.section, "Device", e.id)
+	page.Heading = text.T(e.Request().Context(), "twin.edit.title."+e.section, "Device", e.of.name())
 	props := e.conflictProps(f, theirs, m, v)
 	for i, c := range props.Conflicts {
 		field := "conflict-" + strconv.Itoa(i)
@@ -176,10 +176,10 @@ func (e *editing) notSaved(f twinForm, err error) error {
 	props.Actions = nil
 	if errors.Is(err, iothub.ErrDeviceNotFound) {
 		ctx := e.Request().Context()
-		props.What = text.T(ctx, "twin.failure.gone.what", "Device", e.id)
+		props.What = text.T(ctx, "twin.failure.gone.what", "Device", e.of.name())
 		props.Do = text.T(ctx, "twin.failure.gone.do")
 	}
-	e.server.log.Info("twin not saved", "device_id", e.id, "section", e.section, "status", p.status, "error", err)
+	e.server.log.Info("twin not saved", "device_id", e.of.device, "section", e.section, "status", p.status, "error", err)
 	return e.showForm(p.status, f, nil, &props, "")
 }
 
@@ -187,11 +187,11 @@ func (e *editing) notSaved(f twinForm, err error) error {
 func (e *editing) saved(t *iothub.Twin, f twinForm, change iothub.Document, kept []leafChange) error {
 	undoes, _ := strconv.ParseInt(f.Undoes, 10, 64) // "" is none
 	entry := store.Entry{
-		Time: e.server.now(), Hub: e.hub.Slug, DeviceID: e.id, Section: store.Section(e.section),
+		Time: e.server.now(), Hub: e.hub.Slug, DeviceID: e.of.device, ModuleID: e.of.module, Section: store.Section(e.section),
 		Patch: change, Old: iothub.Replaced(f.Base, change), Screen: "twin", ETag: t.ETag, Undoes: undoes,
 	}
 	ctx := e.Request().Context()
-	said := flash{Kind: "ok", ID: "twin.saved." + e.section, Args: []string{"Device", e.id}}
+	said := flash{Kind: "ok", ID: "twin.saved." + e.section, Args: []string{"Device", e.of.name()}}
 	if e.section == "desired" && t.ConnectionState != iothub.Connected {
 		said.ID = "twin.saved.desired.offline"
 	}
@@ -201,10 +201,10 @@ func (e *editing) saved(t *iothub.Twin, f twinForm, change iothub.Document, kept
 	ids, err := e.server.store.Record(ctx, entry)
 	if err != nil {
 		// The change is made; only taking it back is lost.
-		e.server.log.Error("change not in the journal", "device_id", e.id, "error", err)
+		e.server.log.Error("change not in the journal", "device_id", e.of.device, "error", err)
 		return e.done(said)
 	}
-	said.Undo = editPath(e.hub, e.id, e.section) + "?undo=" + strconv.FormatInt(ids[0], 10)
+	said.Undo = e.hub.editPath(e.of, e.section) + "?undo=" + strconv.FormatInt(ids[0], 10)
 	return e.done(said)
 }
 
@@ -212,7 +212,7 @@ func (e *editing) done(said flash) error {
 	if err := keepFlash(e, said); err != nil {
 		return err
 	}
-	return goTo(e, e.hub.devicePath(e.id))
+	return goTo(e, e.hub.twinPath(e.of))
 }
 
 // undo is the review of a change's inverse: the values it replaced, on top of
@@ -224,13 +224,13 @@ func (e *editing) undo(id string) error {
 		return errNoPage
 	}
 	entry, err := e.server.store.Entry(ctx, e.hub.Slug, n)
-	if errors.Is(err, store.ErrNoEntry) || err == nil && (entry.DeviceID != e.id || string(entry.Section) != e.section) {
+	if errors.Is(err, store.ErrNoEntry) || err == nil && ((subject{entry.DeviceID, entry.ModuleID}) != e.of || string(entry.Section) != e.section) {
 		return e.done(flash{Kind: "warning", ID: "twin.undo.gone"})
 	}
 	if err != nil {
 		return err
 	}
-	r, err := e.server.readTwin(ctx, e.hub, e.id)
+	r, err := e.server.readTwin(ctx, e.hub, e.of)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (e *editing) mend(v url.Values) error {
 			return err
 		}
 	}
-	r, err := e.server.readTwin(e.Request().Context(), e.hub, e.id)
+	r, err := e.server.readTwin(e.Request().Context(), e.hub, e.of)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,14 @@ func leadSentence(ctx context.Context, d iothub.Drift, now time.Time) string {
 	return strings.Join(list, " ")
 }
 
+// twinLead is leadSentence for a device or a module.
+func twinLead(ctx context.Context, r reading, d iothub.Drift, now time.Time) string {
+	if d.Wanted == 0 && r.ModuleID != "" {
+		return text.T(ctx, "twin.lead.nothing.module")
+	}
+	return leadSentence(ctx, d, now)
+}
+
 // others are those of the states that occur, beside the device's own.
 func others(d iothub.Drift, states ...iothub.State) (occur []iothub.State) {
 	for _, state := range states {

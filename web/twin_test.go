@@ -124,7 +124,7 @@ func TestTwinPageOfStrangeDevices(t *testing.T) {
 			h := &Hub{Slug: "local"}
 			p := b.get(h.devicePath(id)).wantStatus(http.StatusOK)
 			p.want("h1", id)
-			f := b.get(editPath(h, id, "tags")).wantStatus(http.StatusOK).form("#twin-edit")
+			f := b.get(h.editPath(subject{device: id}, "tags")).wantStatus(http.StatusOK).form("#twin-edit")
 			f.last("t", kindText, "x")
 			f.press("review").wantStatus(http.StatusOK).form("#twin-review").press("apply").wantStatus(http.StatusOK).want("h1", id)
 			wantDocument(t, "tags", b.twin(id).Tags, `{"t":"x"}`)
