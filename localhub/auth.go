@@ -17,7 +17,7 @@ type caller struct {
 // signature, the expiry, the scope and the right of the policy. path is the
 // decoded path without slashes around it, for example "twins/dev1". IoT Hub
 // answers the same code to all of these; the text says which it was.
-func (h *Hub) authorizeService(header, path string, right permission) (caller, error) {
+func (h *Hub) authorizeService(ctx context.Context, header, path string, right permission) (caller, error) {
 	if header == "" {
 		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is missing")
 	}
@@ -28,7 +28,7 @@ func (h *Hub) authorizeService(header, path string, right permission) (caller, e
 	if t.Policy == "" {
 		return caller{}, iothub.ErrUnauthorizedAccess.With("the token names no policy (skn): service calls need a shared access policy")
 	}
-	if err := h.checkPolicy(t, right); err != nil {
+	if err := h.checkPolicy(ctx, t, right); err != nil {
 		return caller{}, err
 	}
 	if !h.isOurHost(t.Host()) {
@@ -60,7 +60,7 @@ func (h *Hub) authorizeDevice(ctx context.Context, key twinKey, password string)
 		return time.Time{}, iothub.ErrUnauthorized.With("the password is %v", err)
 	}
 	if t.Policy != "" {
-		err = h.checkPolicy(t, deviceConnect)
+		err = h.checkPolicy(ctx, t, deviceConnect)
 	} else if k := who.Authentication.SymmetricKey; !t.Verify(k.Primary, k.Secondary) {
 		err = iothub.ErrUnauthorized.With("the signature was made with neither key of %s", path)
 	}
@@ -73,8 +73,12 @@ func (h *Hub) authorizeDevice(ctx context.Context, key twinKey, password string)
 	return t.Expiry, err
 }
 
-func (h *Hub) checkPolicy(t iothub.Token, right permission) error {
-	p, ok := h.policies[t.Policy]
+func (h *Hub) checkPolicy(ctx context.Context, t iothub.Token, right permission) error {
+	known, err := h.policiesWith(ctx, t.Policy)
+	if err != nil {
+		return err
+	}
+	p, ok := known[t.Policy]
 	switch {
 	case !ok:
 		return iothub.ErrUnauthorizedAccess.With("this hub has no policy %q", t.Policy)

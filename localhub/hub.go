@@ -58,7 +58,7 @@ type Hub struct {
 	mqtt *mqttServer // made before rest, which hands it WebSocket connections
 	rest *restServer
 
-	mu       sync.Mutex // guards the addresses
+	mu       sync.Mutex // guards the policies and the addresses
 	https    string     // as really bound, "" before Start
 	mqttAddr string
 
@@ -209,7 +209,11 @@ func (h *Hub) DeviceHostName() string { return hostName(h.options.HubName) }
 // ConnectionString is how a back end reaches this hub with one of its
 // policies, after Start.
 func (h *Hub) ConnectionString(name string) (iothub.ServiceConnectionString, error) {
-	return h.policies.connectionString(name, h.endpoints())
+	p, err := h.policiesWith(context.Background(), name)
+	if err != nil {
+		return iothub.ServiceConnectionString{}, err
+	}
+	return p.connectionString(name, h.endpoints())
 }
 
 // serverTLS is the configuration both servers use; GetCertificate renews the

@@ -43,22 +43,27 @@ func (p permission) String() string {
 	return strings.Join(names, ",")
 }
 
+// parsePermission reads names of rights with commas between, in any case: IoT
+// Hub's pages write registryRead and RegistryRead.
 func parsePermission(s string) (permission, error) {
 	var p permission
 	for name := range strings.SplitSeq(s, ",") {
-		i := slices.IndexFunc(rightNames, func(r struct {
-			right permission
-			name  string
-		},
-		) bool {
-			return r.name == name
-		})
-		if i < 0 {
+		right := rightNamed(strings.TrimSpace(name))
+		if right == 0 {
 			return 0, fmt.Errorf("unknown right %q", name)
 		}
-		p |= rightNames[i].right
+		p |= right
 	}
 	return p, nil
+}
+
+func rightNamed(name string) permission {
+	for _, r := range rightNames {
+		if strings.EqualFold(r.name, name) {
+			return r.right
+		}
+	}
+	return 0
 }
 
 // policy is a shared access policy: a name, two keys in base64, both valid, and
@@ -86,22 +91,22 @@ var builtIn = []policy{
 // openPolicies reads the policies, making those that are missing with random
 // keys.
 func openPolicies(ctx context.Context, s *store.Store) (policies, error) {
-	p, err := readPolicies(ctx, s)
+	err := s.AddPolicies(ctx, func(present []store.Policy) (missing []store.Policy, _ error) {
+		for _, b := range builtIn {
+			if !slices.ContainsFunc(present, func(p store.Policy) bool { return p.Name == b.Name }) {
+				missing = append(missing, newPolicy(b.Name, b.Rights))
+			}
+		}
+		return missing, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	var missing []store.Policy
-	for _, b := range builtIn {
-		if _, ok := p[b.Name]; !ok {
-			b.Primary, b.Secondary = newKey(), newKey()
-			missing = append(missing, store.Policy{Name: b.Name, Primary: b.Primary, Secondary: b.Secondary, Rights: b.Rights.String()})
-			p[b.Name] = b
-		}
-	}
-	if len(missing) == 0 {
-		return p, nil
-	}
-	return p, s.AddPolicies(ctx, missing)
+	return readPolicies(ctx, s)
+}
+
+func newPolicy(name string, rights permission) store.Policy {
+	return store.Policy{Name: name, Primary: newKey(), Secondary: newKey(), Rights: rights.String()}
 }
 
 func readPolicies(ctx context.Context, s *store.Store) (policies, error) {

@@ -152,14 +152,15 @@ const restGrace = 2 * time.Second
 // authorize checks the token, then the api-version. Where the right is that of
 // devices, a device may sign for itself.
 func (s *restServer) authorize(c echo.Context, right permission) (by caller, err error) {
-	header, path := c.Request().Header.Get("Authorization"), strings.Trim(c.Request().URL.Path, "/")
+	req := c.Request()
+	header, path := req.Header.Get("Authorization"), strings.Trim(req.URL.Path, "/")
 	if right == deviceConnect {
-		_, err = s.hub.authorizeDevice(c.Request().Context(), twinKey{DeviceID: pathID(c)}, header)
+		_, err = s.hub.authorizeDevice(req.Context(), twinKey{DeviceID: pathID(c)}, header)
 		if isNotFound(err) { // strangers are not told which devices there are
 			err = iothub.ErrUnauthorized.With("the signature was made with neither key of %s", path)
 		}
 	} else {
-		by, err = s.hub.authorizeService(header, path, right)
+		by, err = s.hub.authorizeService(req.Context(), header, path, right)
 	}
 	if err != nil {
 		return by, err

@@ -56,6 +56,7 @@ func explain(ctx context.Context, err error) error {
 		data        *localhub.DataError
 		listen      *localhub.ListenError
 		policy      *localhub.PolicyError
+		refusal     *localhub.PolicyRefusal
 		connection  *iothub.ConnectionStringError
 		unreachable *hubclient.ConnectionError
 	)
@@ -68,6 +69,9 @@ func explain(ctx context.Context, err error) error {
 		return &said{text.T(ctx, listenMessage(listen), "Address", listen.Address, "Option", listen.Option) + because(listen.Err), err}
 	case errors.As(err, &policy):
 		return &said{text.T(ctx, "cli.policy", "Name", policy.Name, "Known", strings.Join(policy.Known, ", ")), err}
+	case errors.As(err, &refusal):
+		return &said{text.T(ctx, "cli.policy."+string(refusal.Problem), "Name", refusal.Name, "Rights", refusal.Rights,
+			"Max", iothub.MaxPolicies, "MaxServices", iothub.MaxServicePolicies, "MaxName", iothub.MaxPolicyName), err}
 	case errors.As(err, &connection):
 		return &said{text.T(ctx, "cli.connection."+connection.Problem, "Field", connection.Field), err}
 	case errors.As(err, &unreachable):

@@ -130,14 +130,18 @@ type connectionStringCommand struct {
 	dataFlags
 	Policy string `help:"Shared access policy." default:"iothubowner"`
 	Device string `help:"Device id: print the device's connection string instead." placeholder:"ID"`
-	Create bool   `help:"Create the device if it does not exist; the hub must be running."`
+	Create bool   `help:"Create what does not exist: the device, for which the hub must be running, or the policy with its --rights."`
+	Rights string `help:"Rights of the policy to create, with commas between: registryRead, registryWrite, serviceConnect, deviceConnect." placeholder:"RIGHTS"`
 }
 
 // Run prints the connection string; it works whether or not the hub runs.
 func (c *connectionStringCommand) Run(e *environment) error {
+	if c.Rights != "" && (!c.Create || c.Device != "") {
+		return &mistake{id: "cli.rights.alone"}
+	}
 	if c.Device == "" {
-		if c.Create {
-			return &mistake{id: "cli.create.alone"}
+		if err := c.createPolicy(e.ctx); err != nil {
+			return err
 		}
 		s, err := localhub.ReadConnectionString(c.Data, c.Policy)
 		if err != nil {
@@ -157,6 +161,16 @@ func (c *connectionStringCommand) Run(e *environment) error {
 	}
 	_, err = fmt.Fprintln(e.stdout, s)
 	return err
+}
+
+func (c *connectionStringCommand) createPolicy(ctx context.Context) error {
+	switch {
+	case !c.Create:
+		return nil
+	case c.Rights == "":
+		return &mistake{id: "cli.create.alone"}
+	}
+	return localhub.CreatePolicy(ctx, c.Data, c.Policy, c.Rights)
 }
 
 func (c *connectionStringCommand) create(ctx context.Context) error {

@@ -158,8 +158,27 @@ func TestConnectionStringAndCA(t *testing.T) {
 	if !strings.HasPrefix(device, "HostName=localhost;DeviceId=d1;SharedAccessKey=") {
 		t.Errorf("device: %s", device)
 	}
+	own := ask(t, "connection-string", "--data", data, "--policy", "mine", "--create", "--rights", "registryRead,serviceConnect")
+	if !strings.HasPrefix(own, "HostName=localhost"+port+";SharedAccessKeyName=mine;SharedAccessKey=") {
+		t.Errorf("a policy of one's own: %s", own)
+	}
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
+	}
+	if again := ask(t, "connection-string", "--data", data, "--policy", "mine"); again != own {
+		t.Errorf("with the hub stopped the policy's string is %s, was %s", again, own)
+	}
+	for refusal, args := range map[string][]string{
+		"commas":   {"--policy", "other", "--create", "--rights", "everything"},
+		"--create": {"--policy", "other", "--rights", "registryRead"},
+		"--policy": {"--rights", "registryRead", "--device", "d1", "--create"},
+		"exists":   {"--policy", "mine", "--create", "--rights", "registryRead"},
+		"letters":  {"--policy", "a b", "--create", "--rights", "registryRead"},
+		"--device": {"--create"},
+	} {
+		if err := refused(t, append([]string{"connection-string", "--data", data}, args...)...); !strings.Contains(err, refusal) {
+			t.Errorf("%v: %s", args, err)
+		}
 	}
 	service := ask(t, "connection-string", "--data", data, "--policy", "serviceAndRegistryRead")
 	if !strings.HasPrefix(service, "HostName=localhost"+port+";SharedAccessKeyName=serviceAndRegistryRead;SharedAccessKey=") {

@@ -25,6 +25,10 @@ const (
 	MaxPageSize       = 100
 	MaxMethodBytes    = 128 * 1024 // of a direct method's payload, each way
 	MaxTelemetryBytes = 256 * 1024
+
+	MaxPolicies        = 16 // shared access policies of a hub
+	MaxServicePolicies = 10 // of them with the right ServiceConnect
+	MaxPolicyName      = 64 // characters; a choice, as is what they may be
 )
 
 // SectionName names a part of a twin in errors and limits.
@@ -281,6 +285,14 @@ func CheckDeviceID(id string) error {
 		return &DeviceIDError{ID: id}
 	}
 	return nil
+}
+
+// ValidPolicyName reports whether a shared access policy can have this name:
+// ASCII letters, digits and - . _, which need no escape anywhere. A choice.
+func ValidPolicyName(name string) bool {
+	return name != "" && len(name) <= MaxPolicyName && !strings.ContainsFunc(name, func(r rune) bool {
+		return r >= utf8.RuneSelf || !isAlphanumeric(byte(r)) && !strings.ContainsRune("-._", r)
+	})
 }
 
 func isAlphanumeric(c byte) bool {

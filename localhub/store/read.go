@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 )
 
 // ErrNotFound means that there is no such identity.
@@ -167,40 +166,6 @@ func scanRow(rows *sql.Rows, r *Row, fields []any) error {
 		r.ParentScopes = nil
 	}
 	return nil
-}
-
-// Policy is a shared access policy.
-type Policy struct{ Name, Primary, Secondary, Rights string }
-
-// Policies returns the shared access policies by name.
-func (s *Store) Policies(ctx context.Context) ([]Policy, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT name, primary_key, secondary_key, rights FROM policies ORDER BY name`)
-	if err != nil {
-		return nil, s.fail("read policies", err)
-	}
-	defer rows.Close()
-	var out []Policy
-	for rows.Next() {
-		var p Policy
-		if err := rows.Scan(&p.Name, &p.Primary, &p.Secondary, &p.Rights); err != nil {
-			return nil, s.fail("read policies", err)
-		}
-		out = append(out, p)
-	}
-	return out, s.fail("read policies", rows.Err())
-}
-
-// AddPolicies stores policies whose names are not taken yet.
-func (s *Store) AddPolicies(ctx context.Context, policies []Policy) error {
-	return s.fail("store policies", s.transaction(ctx, func() error {
-		for _, p := range policies {
-			if _, err := s.writer.ExecContext(ctx, `INSERT INTO policies (name, primary_key, secondary_key, rights)
-				VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, p.Name, p.Primary, p.Secondary, p.Rights); err != nil {
-				return fmt.Errorf("policy %s: %w", p.Name, err)
-			}
-		}
-		return nil
-	}))
 }
 
 // timeInto and jsonInto read a column of text into what it stands for.

@@ -389,11 +389,23 @@ func TestPoliciesAreKept(t *testing.T) {
 	path := newFile(t)
 	s := openStore(t, path)
 	first := []Policy{{"b", "k1", "k2", "RegistryRead"}, {"a", "k3", "k4", "ServiceConnect"}}
-	if err := s.AddPolicies(t.Context(), first); err != nil {
+	add := func(added ...Policy) error {
+		return s.AddPolicies(t.Context(), func([]Policy) ([]Policy, error) { return added, nil })
+	}
+	if err := add(first...); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddPolicies(t.Context(), []Policy{{"a", "other", "other", ""}}); err != nil {
-		t.Fatal(err)
+	if err := add(Policy{"c", "", "", ""}, Policy{"a", "other", "other", ""}); err == nil {
+		t.Error("a name was stored twice")
+	}
+	no := errors.New("no")
+	if err := s.AddPolicies(t.Context(), func(present []Policy) ([]Policy, error) {
+		if len(present) != 2 {
+			t.Errorf("shown %v", present)
+		}
+		return nil, no
+	}); err != no {
+		t.Errorf("refused with %v", err)
 	}
 	ro, err := OpenReadOnly(t.Context(), path) // while the other is open
 	if err != nil {

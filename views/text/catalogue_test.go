@@ -155,7 +155,7 @@ var comment = regexp.MustCompile(`(?m)^\s*//.*$`)
 func source(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, pattern := range []string{"../*.templ", "../*.go", "../../web/*.go", "../../hubclient/*.go", "../../hubclient/iothub/*.go", "../../localhub/query/*.go", "../../devicesim/*.go", "../../cmd/twinboard/*.go", "../../localhub/store/*.go", "*.go"} {
+	for _, pattern := range []string{"../*.templ", "../*.go", "../../web/*.go", "../../hubclient/*.go", "../../hubclient/iothub/*.go", "../../localhub/*.go", "../../localhub/query/*.go", "../../devicesim/*.go", "../../cmd/twinboard/*.go", "../../localhub/store/*.go", "*.go"} {
 		list, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
