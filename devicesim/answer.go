@@ -13,10 +13,11 @@ import (
 // Answers says how a device answers the settings that are wanted of it.
 type Answers string
 
-// The ways to answer. The zero value is the tutorial's device.
+// The ways to answer.
 const (
-	// AnswersNothing: the device applies what it is told and reports nothing of it.
-	AnswersNothing Answers = ""
+	// AnswersNothing: the device applies what it is told and reports nothing of
+	// it, as the tutorial's does.
+	AnswersNothing Answers = "nothing"
 	// AnswersPlainly: it reports each wanted value under the same name.
 	AnswersPlainly Answers = "plain"
 	// AnswersPnP: it reports acknowledgements, {"value":…,"ac":200,"av":3}, as the
@@ -24,7 +25,8 @@ const (
 	AnswersPnP Answers = "pnp"
 )
 
-// AllAnswers lists the ways to answer.
+// AllAnswers lists the ways to answer. The first is how a device answers unless
+// told otherwise.
 var AllAnswers = []Answers{AnswersNothing, AnswersPlainly, AnswersPnP}
 
 // The codes of an acknowledgement that a simulated device gives (IoT Plug and
@@ -36,6 +38,7 @@ const (
 
 // answer is what a device still owes the hub. It is owned by run.
 type answer struct {
+	delay   time.Duration   // how long the device takes to apply something
 	patch   iothub.Document // wanted since the last answer, removals as null; nil: nothing
 	started bool            // the hub was told that the device works on it
 	timer   *time.Timer     // until the device has applied it
@@ -49,7 +52,7 @@ func (d *device) owe(patch iothub.Document) {
 	}
 	a := &d.owed
 	if a.patch == nil {
-		a.timer = time.NewTimer(d.spec.AnswerDelay)
+		a.timer = time.NewTimer(a.delay)
 	}
 	a.patch, a.started = overlay(a.patch, patch), false
 }
@@ -67,14 +70,14 @@ func (a *answer) forget() {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	*a = answer{}
+	*a = answer{delay: a.delay}
 }
 
 // begin tells that the device works on what is wanted, where its way of
 // answering has a word for it and applying takes time.
 func (d *device) begin(ctx context.Context, c *connection) error {
 	a := &d.owed
-	if a.patch == nil || a.started || d.spec.AnswerDelay == 0 || d.status.Load().Answers != AnswersPnP {
+	if a.patch == nil || a.started || a.delay == 0 || d.status.Load().Answers != AnswersPnP {
 		return nil
 	}
 	a.started = true

@@ -111,11 +111,11 @@ func TestSetAnswers(t *testing.T) {
 	spec := h.register("d1")
 	h.desire("d1", `{"a":1}`)
 	f := h.fleet(devicesim.Options{})
-	wantError(t, f.SetAnswers(t.Context(), "d1", devicesim.AnswersPlainly), devicesim.ErrUnknown)
+	wantError(t, f.SetAnswers(t.Context(), "d1", devicesim.AnswersPlainly, 0), devicesim.ErrUnknown)
 	events := follow(t, f)
 	start(t, f, spec)
-	wantError(t, f.SetAnswers(t.Context(), "d1", "loudly"), devicesim.ErrAnswers)
-	if err := f.SetAnswers(t.Context(), "d1", devicesim.AnswersPlainly); err != nil {
+	wantError(t, f.SetAnswers(t.Context(), "d1", "loudly", 0), devicesim.ErrAnswers)
+	if err := f.SetAnswers(t.Context(), "d1", devicesim.AnswersPlainly, 0); err != nil {
 		t.Fatal(err)
 	}
 	events.reported(`{"a":1}`)
@@ -124,7 +124,7 @@ func TestSetAnswers(t *testing.T) {
 	}
 
 	// Told to be silent, it is: the next report is of another kind.
-	if err := f.SetAnswers(t.Context(), "d1", devicesim.AnswersNothing); err != nil {
+	if err := f.SetAnswers(t.Context(), "d1", devicesim.AnswersNothing, 0); err != nil {
 		t.Fatal(err)
 	}
 	h.desire("d1", `{"a":2}`)

@@ -69,6 +69,7 @@ func newDevice(f *Fleet, s Spec, action string, cancel context.CancelCauseFunc) 
 		cancel:   cancel,
 		started:  make(chan error, 1),
 		done:     make(chan struct{}),
+		owed:     answer{delay: s.AnswerDelay},
 		first:    true,
 	}
 	d.trace = &tracer{feed: f.options.Trace, now: f.options.Now, deviceID: d.id}
@@ -273,8 +274,9 @@ func (d *device) setConnectivity(ctx context.Context, connectivity string) error
 
 // setAnswers changes how the device answers; one that begins to answer, or
 // answers in another way, answers all that is wanted of it.
-func (d *device) setAnswers(ctx context.Context, answers Answers) error {
+func (d *device) setAnswers(ctx context.Context, answers Answers, delay time.Duration) error {
 	return d.command(ctx, "set answers of", command{change: func(d *device) {
+		d.owed.delay = delay
 		if d.status.Load().Answers == answers {
 			return
 		}

@@ -47,7 +47,7 @@ const dialling = 64
 type Spec struct {
 	ConnectionString iothub.DeviceConnectionString
 	Connectivity     string // one of Connectivities; "" means the first
-	Answers          Answers
+	Answers          Answers // one of AllAnswers; "" means the first
 	// AnswerDelay is how long the device takes to apply what is wanted.
 	AnswerDelay time.Duration
 }
@@ -103,6 +103,7 @@ func ID(cs iothub.DeviceConnectionString) string {
 // again at once with the new Spec, any other is ErrRunning.
 func (f *Fleet) Start(ctx context.Context, s Spec) error {
 	s.Connectivity = cmp.Or(s.Connectivity, Connectivities[0])
+	s.Answers = cmp.Or(s.Answers, AllAnswers[0])
 	if err := s.check(f.options.Now()); err != nil {
 		return err
 	}
@@ -222,10 +223,10 @@ func (f *Fleet) SetConnectivity(ctx context.Context, id, connectivity string) er
 	return d.setConnectivity(ctx, connectivity)
 }
 
-// SetAnswers changes how a running device answers what is wanted of it, and has
-// it answer all of it in the new way. A device in Backoff does so once it is
-// back.
-func (f *Fleet) SetAnswers(ctx context.Context, id string, answers Answers) error {
+// SetAnswers changes how, and after how long, a running device answers what is
+// wanted of it, and has it answer all of it in the new way. A device in Backoff
+// does so once it is back.
+func (f *Fleet) SetAnswers(ctx context.Context, id string, answers Answers, delay time.Duration) error {
 	if !slices.Contains(AllAnswers, answers) {
 		return fmt.Errorf("%w, not %q", ErrAnswers, answers)
 	}
@@ -233,7 +234,7 @@ func (f *Fleet) SetAnswers(ctx context.Context, id string, answers Answers) erro
 	if err != nil {
 		return err
 	}
-	return d.setAnswers(ctx, answers)
+	return d.setAnswers(ctx, answers, delay)
 }
 
 // Devices are the devices that were started, running or not, by id.

@@ -39,6 +39,7 @@ type SimStartProps struct {
 	Count, CountError    string
 	Prefix, PrefixError  string
 	ID, IDError          string
+	Answers              []ChoiceProps
 	Open                 bool // shown at once: nothing runs yet, or something is wrong
 	Presets              []SimPreset
 	CreateHref, CreateID string // an unknown device could be registered there
@@ -79,17 +80,19 @@ type SimRowProps struct {
 	State        string
 	Since        AgeProps
 	Reason       string // why it is in back-off, and when it tries again
-	Networks     []SimNetwork
+	Networks     []SimChoice
+	Answers      []SimChoice
 	Patch        string // the latest desired patch; "" before the first
 	PatchVersion string
 	PatchTime    AgeProps
 	Mistake      string // why what was just asked could not be done
 }
 
-// SimNetwork is a network that the device can be on.
-type SimNetwork struct {
-	Value, Label, Icon string
-	Chosen             bool
+// SimChoice is one of the ways a device can be: a network it is on, or how it
+// answers. Hint says more than the label.
+type SimChoice struct {
+	Value, Label, Icon, Hint string
+	Chosen                   bool
 }
 
 // SimThisProps is the device of the page beside the docked panel: its row, or

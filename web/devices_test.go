@@ -53,13 +53,24 @@ func (b *board) body(method, path string, header map[string]string) (int, string
 	return resp.StatusCode, string(body)
 }
 
-// known waits until the picture holds that many devices and is complete.
+// known waits until the picture is complete, holds that many devices, and what
+// was written of them.
 func (b *board) known(n int) {
 	b.t.Helper()
 	eventually(b.t, func() bool {
 		status := b.fleet.Status()
-		return status.Complete && status.Live && status.Known == n
+		return status.Complete && status.Live && status.Known == n && b.upToDate()
 	}, fmt.Sprintf("the fleet knows %d devices", n))
+}
+
+func (b *board) upToDate() bool {
+	ok := true
+	b.written.Range(func(id, version any) bool {
+		d, known := b.fleet.Get(id.(string))
+		ok = !known || d.Version >= version.(int64)
+		return ok
+	})
+	return ok
 }
 
 // ids are the devices of the list, in its order.

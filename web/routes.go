@@ -67,6 +67,7 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/simulator/start", s.simulatorStart)
 	h.POST("/simulator/device", s.simulatorDevice)
 	h.POST("/simulator/connectivity", s.simulatorNetwork)
+	h.POST("/simulator/answers", s.simulatorAnswers)
 	h.POST("/simulator/stop", s.simulatorStop)
 	h.POST("/simulator/remove", s.simulatorRemove)
 	h.GET("/simulator/stop-all", s.simulatorStopAllPage)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func (s *Server) simulatorStart(c echo.Context) error {
 	if !f.hub.Local && f.Get("confirm") == "" {
 		return s.simulatorConfirm(c, f, "start", ids)
 	}
-	s.starts[f.hub].begin(ids, true, "simulator-start")
+	s.starts[f.hub].begin(ids, true, devicesim.Answers(f.Get("answers")), "simulator-start")
 	return goTo(c, f.back)
 }
 
@@ -124,6 +125,7 @@ func (s *Server) simulatorStart(c echo.Context) error {
 // form with mistakes.
 func checkStart(ctx context.Context, f simForm) (typed views.SimStartProps, n int) {
 	typed = views.SimStartProps{Count: f.Get("count"), Prefix: f.Get("prefix"), Open: true}
+	typed.Answers = answerChoices(ctx, devicesim.Answers(cmp.Or(f.Get("answers"), string(defaultAnswers))))
 	n, err := strconv.Atoi(strings.TrimSpace(typed.Count))
 	if err != nil || n < 1 || n > mostStarts {
 		typed.CountError = text.T(ctx, "simulator.count.wrong", "Max", mostStarts)
@@ -157,7 +159,7 @@ func (s *Server) simulatorConfirm(c echo.Context, f simForm, act string, ids []s
 		Action: f.hub.simulatorPath() + "/" + act, Submit: text.T(ctx, "simulator.cloud.submit", "Count", len(ids), "Hub", f.hub.Name),
 		Hidden: []views.Hidden{{Name: "confirm", Value: "yes"}, {Name: "back", Value: f.back}},
 	}}
-	for _, name := range []string{"count", "prefix", "id"} {
+	for _, name := range []string{"count", "prefix", "answers", "id"} {
 		if f.Has(name) {
 			p.Confirm.Hidden = append(p.Confirm.Hidden, views.Hidden{Name: name, Value: f.Get(name)})
 		}
@@ -194,7 +196,7 @@ func (s *Server) simulatorDevice(c echo.Context) error {
 	if !f.hub.Local && f.Get("confirm") == "" {
 		return s.simulatorConfirm(c, f, "device", []string{id})
 	}
-	s.starts[f.hub].begin([]string{id}, false, "simulator-start")
+	s.starts[f.hub].begin([]string{id}, false, "", "simulator-start")
 	return s.simAnswer(c, f, "")
 }
 
@@ -215,6 +217,14 @@ func (s *Server) simulatorNetwork(c echo.Context) error {
 	})
 }
 
+// simulatorAnswers changes how a device answers what is wanted of it.
+func (s *Server) simulatorAnswers(c echo.Context) error {
+	return s.simAct(c, func(ctx context.Context, f simForm) error {
+		answers := devicesim.Answers(f.Get("answers"))
+		return f.hub.Sim.SetAnswers(ctx, f.Get("id"), answers, answerDelay(answers))
+	})
+}
+
 // simAct does something to one device and answers with its row, or goes back.
 func (s *Server) simAct(c echo.Context, act func(context.Context, simForm) error) error {
 	f, err := readSimForm(c)
@@ -232,7 +242,7 @@ func (s *Server) simAct(c echo.Context, act func(context.Context, simForm) error
 		return s.simAnswer(c, f, text.T(c.Request().Context(), "simulator.refused", "Detail", refused.Message))
 	case errors.Is(err, devicesim.ErrNotRunning):
 		return s.simAnswer(c, f, text.T(c.Request().Context(), "simulator.not-running"))
-	case errors.Is(err, devicesim.ErrConnectivity):
+	case errors.Is(err, devicesim.ErrConnectivity), errors.Is(err, devicesim.ErrAnswers):
 		return &problem{status: http.StatusBadRequest, code: "bad-form", cause: err}
 	}
 	return fmt.Errorf("simulated device: %w", err)

@@ -43,6 +43,9 @@ func (p *simPainter) props(ctx context.Context, typed views.SimStartProps) views
 		}
 	}
 	typed.Path, typed.Back = path, p.back
+	if typed.Answers == nil {
+		typed.Answers = answerChoices(ctx, defaultAnswers)
+	}
 	typed.Count, typed.Prefix = cmp.Or(typed.Count, "3"), cmp.Or(typed.Prefix, "sim")
 	if typed.PrefixError != "" && typed.Prefix == "sim" {
 		typed.Prefix = ""
@@ -154,15 +157,41 @@ func (p *simPainter) list(ctx context.Context) views.SimListProps {
 	return out
 }
 
+// simIcons are the icons of networks and of ways to answer.
+var simIcons = map[string]string{
+	"cellular": "signal", "wifi": "wifi", "ethernet": "cable",
+	string(devicesim.AnswersNothing): "ear", string(devicesim.AnswersPlainly): "reply", string(devicesim.AnswersPnP): "check-check",
+}
+
+// answerChoices are the ways to answer of devices that are to be started.
+func answerChoices(ctx context.Context, chosen devicesim.Answers) []views.ChoiceProps {
+	var out []views.ChoiceProps
+	for _, a := range devicesim.AllAnswers {
+		id := "simulator.answers." + string(a)
+		out = append(out, views.ChoiceProps{
+			ID: "sim-answers-" + string(a), Name: "answers", Value: string(a), Type: "radio",
+			Label: text.T(ctx, id), Hint: text.T(ctx, id+".hint"), Checked: a == chosen,
+		})
+	}
+	return out
+}
+
 // row is one device.
 func (p *simPainter) row(ctx context.Context, d devicesim.Status) views.SimRowProps {
 	r := views.SimRowProps{
 		Path: p.hub.simulatorPath(), Back: p.back, ID: d.DeviceID, Href: p.deviceHref(d.DeviceID),
 		State: string(d.State), Since: clockProps(ctx, d.Since), Reason: reason(ctx, d),
 	}
-	icons := map[string]string{"cellular": "signal", "wifi": "wifi", "ethernet": "cable"}
 	for _, n := range devicesim.Connectivities {
-		r.Networks = append(r.Networks, views.SimNetwork{Value: n, Label: text.T(ctx, "simulator.network."+n), Icon: icons[n], Chosen: d.Connectivity == n})
+		r.Networks = append(r.Networks, views.SimChoice{
+			Value: n, Label: text.T(ctx, "simulator.network."+n), Icon: simIcons[n], Hint: n, Chosen: d.Connectivity == n,
+		})
+	}
+	for _, a := range devicesim.AllAnswers {
+		id := "simulator.answers." + string(a)
+		r.Answers = append(r.Answers, views.SimChoice{
+			Value: string(a), Label: text.T(ctx, id), Icon: simIcons[string(a)], Hint: text.T(ctx, id+".hint"), Chosen: d.Answers == a,
+		})
 	}
 	if d.LastPatch != nil {
 		r.Patch, r.PatchVersion, r.PatchTime = payload(ctx, d.LastPatch.Payload), strconv.FormatInt(d.LastPatch.Version, 10), clockProps(ctx, d.LastPatch.Time)

@@ -59,9 +59,21 @@ func newStarts(h *Hub) *starts {
 	return &starts{hub: h, changed: feed.New[struct{}](mostStarts), slots: make(chan struct{}, slots), base: base, end: end}
 }
 
+// defaultAnswers is how devices started from the panel answer.
+const defaultAnswers = devicesim.AnswersPlainly
+
+// answerDelay is how long a device takes to apply something: no time, but for
+// those that can say they are at work.
+func answerDelay(a devicesim.Answers) time.Duration {
+	if a == devicesim.AnswersPnP {
+		return 3 * time.Second
+	}
+	return 0
+}
+
 // begin starts devices and returns at once. create makes the identities that are
-// missing.
-func (s *starts) begin(ids []string, create bool, action string) {
+// missing. answers "" is how each answered before, or defaultAnswers.
+func (s *starts) begin(ids []string, create bool, answers devicesim.Answers, action string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -83,7 +95,7 @@ func (s *starts) begin(ids []string, create bool, action string) {
 			}
 			each.Go(func() {
 				defer func() { <-s.slots }()
-				s.note(id, s.start(ctx, id, create))
+				s.note(id, s.start(ctx, id, create, answers))
 			})
 		}
 	})
@@ -127,7 +139,7 @@ func (s *starts) close(ctx context.Context) error {
 }
 
 // start runs one device. That it cannot connect is the device's own news.
-func (s *starts) start(ctx context.Context, id string, create bool) error {
+func (s *starts) start(ctx context.Context, id string, create bool, answers devicesim.Answers) error {
 	d, err := s.identity(ctx, id, create)
 	if err != nil {
 		return err
@@ -136,9 +148,14 @@ func (s *starts) start(ctx context.Context, id string, create bool) error {
 	if key == "" {
 		return errNoKey
 	}
-	err = s.hub.Sim.Start(ctx, devicesim.Spec{ConnectionString: iothub.DeviceConnectionString{
-		HostName: s.hub.DeviceHostName, DeviceID: id, SharedAccessKey: key,
-	}})
+	before, _ := s.hub.Sim.Device(id)
+	answers = cmp.Or(answers, before.Answers, defaultAnswers)
+	err = s.hub.Sim.Start(ctx, devicesim.Spec{
+		ConnectionString: iothub.DeviceConnectionString{HostName: s.hub.DeviceHostName, DeviceID: id, SharedAccessKey: key},
+		Connectivity:     before.Connectivity,
+		Answers:          answers,
+		AnswerDelay:      answerDelay(answers),
+	})
 	var connect *devicesim.ConnectError
 	var refused *iothub.Error
 	if errors.Is(err, devicesim.ErrRunning) || errors.As(err, &connect) || errors.As(err, &refused) {

@@ -78,7 +78,7 @@ func TestSimulatorRunsDevices(t *testing.T) {
 
 	live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
 	row := b.fragment(simPath+"/connectivity", map[string]string{"id": "sim-002", "connectivity": "wifi", "back": simPath})
-	row.wantStatus(http.StatusOK).want("[aria-pressed=true]", "Wi-Fi")
+	row.wantStatus(http.StatusOK).want(".sim-connectivity [aria-pressed=true]", "Wi-Fi")
 	if got := reported(b, "sim-002"); got != "wifi" {
 		t.Errorf("the device reported %v, want wifi", got)
 	}
@@ -111,6 +111,35 @@ func TestSimulatorRunsDevices(t *testing.T) {
 }
 
 func reported(b *board, id string) any { return b.twin(id).Properties.Reported.Value["connectivity"] }
+
+// A device answers as it was started, and as it is switched to while it runs.
+func TestSimulatorAnswers(t *testing.T) {
+	b := newBoard(t)
+	sim := b.simulate()
+	state := func(want iothub.State) func() bool {
+		return func() bool { d, ok := b.fleet.Get("sim-001"); return ok && d.Wanted == 1 && d.State == want }
+	}
+	b.post(simPath+"/start", map[string]string{"count": "1", "prefix": "sim", "answers": "nothing"})
+	b.simulated(sim, devicesim.Online, 1)
+	b.write("sim-001", iothub.TwinPatch{Desired: document(t, `{"power_level":1}`)})
+	eventually(t, state(iothub.Waiting), "the device waits to be heard")
+
+	row := b.fragment(simPath+"/answers", map[string]string{"id": "sim-001", "answers": "plain", "back": simPath})
+	row.wantStatus(http.StatusOK).want(".sim-answers [aria-pressed=true]", "Answers")
+	eventually(t, state(iothub.InSync), "the device answers")
+
+	b.fragment(simPath+"/answers", map[string]string{"id": "sim-001", "answers": "pnp", "back": simPath}).wantStatus(http.StatusOK)
+	eventually(t, state(iothub.Applying), "the device works on it")
+	eventually(t, state(iothub.InSync), "the device acknowledges")
+	b.fragment(simPath+"/answers", map[string]string{"id": "sim-001", "answers": "loudly", "back": simPath}).wantStatus(http.StatusBadRequest)
+
+	// Started again, it answers as before.
+	b.post(simPath+"/stop", map[string]string{"id": "sim-001"})
+	b.simulated(sim, devicesim.Stopped, 1)
+	b.post(simPath+"/device", map[string]string{"id": "sim-001"})
+	b.simulated(sim, devicesim.Online, 1)
+	b.get(simPath).want(".sim-answers [aria-pressed=true]", "Acknowledges")
+}
 
 // fragment posts a form as the page's script does.
 func (b *board) fragment(path string, fields map[string]string) *page {
@@ -155,7 +184,7 @@ func (tab *tab) waitAll(parts ...string) {
 func TestSimulatorReplaysLines(t *testing.T) {
 	b := newBoard(t)
 	sim := b.simulate()
-	b.post(simPath+"/start", map[string]string{"count": "1", "prefix": "sim"})
+	b.post(simPath+"/start", map[string]string{"count": "1", "prefix": "sim", "answers": "nothing"})
 	b.simulated(sim, devicesim.Online, 1)
 	p := b.get(simPath)
 	first := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ type board struct {
 	person *http.Client
 	ahead  atomic.Int64 // how far the dashboard's clock is ahead
 	local  bool
+
+	written sync.Map // device id → version of its twin after the last write
 }
 
 func newBoard(t *testing.T) *board { return newBoardOf(t, true) }
@@ -129,9 +132,11 @@ func (b *board) device(id, tags, desired string) {
 // write is another program that changes the twin behind the person's back.
 func (b *board) write(id string, p iothub.TwinPatch) {
 	b.t.Helper()
-	if _, err := b.client.UpdateTwin(b.t.Context(), id, p, nil); err != nil {
+	t, err := b.client.UpdateTwin(b.t.Context(), id, p, nil)
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.written.Store(id, t.Version)
 }
 
 func (b *board) twin(id string) *iothub.Twin {
