@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -66,16 +66,11 @@ func saveToPatch(b *testing.B, others int) {
 
 func startMany(b *testing.B, t target, count int) {
 	b.Helper()
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 16)
-	for i := range count {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			if err := t.start(b.Context(), fmt.Sprintf("bench-%d", i), "wifi"); err != nil {
-				b.Error(err)
-			}
-		})
+	devices := make([]numbered, count)
+	for i := range devices {
+		devices[i] = numbered{i, fmt.Sprintf("bench-%d", i)}
 	}
-	wg.Wait()
+	if n := startDevices(b.Context(), slog.New(slog.DiscardHandler), t, profile{name: "wifi"}, devices); n != count {
+		b.Errorf("%d of %d devices started", n, count)
+	}
 }

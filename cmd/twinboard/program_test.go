@@ -270,23 +270,23 @@ func TestParseHub(t *testing.T) {
 }
 
 func TestShardsDivideTheDevices(t *testing.T) {
-	seen := map[string]int{}
+	seen := map[numbered]int{}
 	for _, shard := range []string{"1/3", "2/3", "3/3"} {
 		c := simulateCommand{Count: 10, Prefix: "s-", Shard: shard}
-		ids, err := c.deviceIDs()
+		devices, err := c.devices()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range ids {
-			seen[id]++
+		for _, d := range devices {
+			seen[d]++
 		}
 	}
 	if len(seen) != 10 {
 		t.Errorf("three shards of ten devices hold %v", seen)
 	}
-	for id, n := range seen {
+	for d, n := range seen {
 		if n != 1 {
-			t.Errorf("%s is in %d shards", id, n)
+			t.Errorf("%s is in %d shards", d.id, n)
 		}
 	}
 }

@@ -20,23 +20,22 @@ import (
 // startsAtOnce bounds how many devices are registered and connected at a time.
 const startsAtOnce = 8
 
-// connectivities are what the tutorial's device can report.
-var connectivities = []string{"cellular", "wifi", "ethernet"}
-
 // simulateCommand runs simulated devices without the dashboard.
 type simulateCommand struct {
 	dataFlags
-	Hub    string `help:"Connection string of the hub, or @FILE; default: the local hub that runs on the data folder." placeholder:"CONNECTION" env:"TWINBOARD_HUB"`
-	HubCA  string `name:"hub-ca" help:"Trust the CA certificates in this file for --hub." placeholder:"FILE" type:"path"`
-	Count  int    `help:"How many devices." default:"10"`
-	Prefix string `help:"Device ids are the prefix and a number." default:"sim-"`
-	Shard  string `help:"Run part i of n of the devices, for several machines." placeholder:"I/N" default:"1/1"`
+	Hub     string `help:"Connection string of the hub, or @FILE; default: the local hub that runs on the data folder." placeholder:"CONNECTION" env:"TWINBOARD_HUB"`
+	HubCA   string `name:"hub-ca" help:"Trust the CA certificates in this file for --hub." placeholder:"FILE" type:"path"`
+	Count   int    `help:"How many devices." default:"10"`
+	Prefix  string `help:"Device ids are the prefix and a number." default:"sim-"`
+	Profile string `help:"Network of the devices: cellular, wifi, ethernet, mixed, or switching, which is mixed and changes now and then." enum:"cellular,wifi,ethernet,mixed,switching" default:"mixed"`
+	Seed    uint64 `help:"What is drawn by chance; the same seed gives the same devices." default:"1"`
+	Shard   string `help:"Run part i of n of the devices, for several machines." placeholder:"I/N" default:"1/1"`
 }
 
 // Run registers the devices that are missing, starts all of this shard and
 // waits for the signal.
 func (c *simulateCommand) Run(e *environment) error {
-	ids, err := c.deviceIDs()
+	devices, err := c.devices()
 	if err != nil {
 		return err
 	}
@@ -46,17 +45,25 @@ func (c *simulateCommand) Run(e *environment) error {
 	}
 	var stack closers
 	stack.add("simulated devices", t.sim.Close)
-	started := startDevices(e.ctx, e.log, t, ids)
-	if started == 0 && len(ids) > 0 && e.ctx.Err() == nil {
+	p := profile{c.Profile, c.Seed}
+	started := startDevices(e.ctx, e.log, t, p, devices)
+	if started == 0 && len(devices) > 0 && e.ctx.Err() == nil {
 		return joinClose(&mistake{id: "cli.none-started"}, &stack)
 	}
-	e.log.InfoContext(e.ctx, "simulated devices run", slog.Int("devices", started), slog.Int("wanted", len(ids)))
+	e.log.InfoContext(e.ctx, "simulated devices run", slog.Int("devices", started), slog.Int("wanted", len(devices)))
+	p.move(e.ctx, e.log, t.sim, devices)
 	<-e.ctx.Done()
 	return stack.close()
 }
 
-// deviceIDs lists the ids of this shard: device k belongs to shard k mod n.
-func (c *simulateCommand) deviceIDs() ([]string, error) {
+// numbered is a device to simulate. Its number is the same in every shard.
+type numbered struct {
+	number int
+	id     string
+}
+
+// devices lists those of this shard: device k belongs to shard k mod n.
+func (c *simulateCommand) devices() ([]numbered, error) {
 	first, of, ok := strings.Cut(c.Shard, "/")
 	i, errI := strconv.Atoi(first)
 	n, errN := strconv.Atoi(of)
@@ -66,11 +73,11 @@ func (c *simulateCommand) deviceIDs() ([]string, error) {
 	if err := iothub.CheckDeviceID(c.Prefix + strconv.Itoa(c.Count)); err != nil {
 		return nil, &mistake{id: "cli.prefix", args: []any{"Value", c.Prefix}, err: err}
 	}
-	var ids []string
+	var devices []numbered
 	for k := i; k <= c.Count; k += n {
-		ids = append(ids, c.Prefix+strconv.Itoa(k))
+		devices = append(devices, numbered{k, c.Prefix + strconv.Itoa(k)})
 	}
-	return ids, nil
+	return devices, nil
 }
 
 // target is where simulated devices go.
@@ -118,16 +125,16 @@ func (c *simulateCommand) localTarget(e *environment) (target, error) {
 }
 
 // startDevices starts the devices, some at a time, and returns how many run.
-func startDevices(ctx context.Context, log *slog.Logger, t target, ids []string) int {
+func startDevices(ctx context.Context, log *slog.Logger, t target, p profile, devices []numbered) int {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	started := 0
-	next := make(chan int)
+	next := make(chan numbered)
 	for range startsAtOnce {
 		wg.Go(func() {
-			for k := range next {
-				if err := t.start(ctx, ids[k], connectivities[k%len(connectivities)]); err != nil {
-					log.WarnContext(ctx, "simulated device not started", slog.String("device_id", ids[k]), slog.Any("error", err))
+			for d := range next {
+				if err := t.start(ctx, p, d); err != nil {
+					log.WarnContext(ctx, "simulated device not started", slog.String("device_id", d.id), slog.Any("error", err))
 					continue
 				}
 				mu.Lock()
@@ -136,27 +143,31 @@ func startDevices(ctx context.Context, log *slog.Logger, t target, ids []string)
 			}
 		})
 	}
-	for k := range ids {
+	for _, d := range devices {
 		if ctx.Err() != nil {
 			break
 		}
-		next <- k
+		next <- d
 	}
 	close(next)
 	wg.Wait()
 	return started
 }
 
-func (t target) start(ctx context.Context, id, connectivity string) error {
-	device, err := ensureDevice(ctx, t.client, id)
+func (t target) start(ctx context.Context, p profile, d numbered) error {
+	device, err := ensureDevice(ctx, t.client, d.id)
 	if err != nil {
 		return err
 	}
-	return t.sim.Start(ctx, devicesim.Spec{
-		ConnectionString: iothub.DeviceConnectionString{HostName: t.hostName, DeviceID: id, SharedAccessKey: device.Authentication.SymmetricKey.Primary},
-		Connectivity:     connectivity,
-	})
+	spec := devicesim.Spec{ConnectionString: iothub.DeviceConnectionString{
+		HostName: t.hostName, DeviceID: d.id, SharedAccessKey: device.Authentication.SymmetricKey.Primary,
+	}}
+	p.behave(d.number, &spec)
+	return t.sim.Start(ctx, spec)
 }
+
+// demoSeed draws the demo's devices.
+const demoSeed = 1
 
 // demoSites give the demo's devices tags to query.
 var demoSites = []struct{ region, plant string }{{"US", "Redmond43"}, {"US", "Redmond17"}, {"EU", "Oslo2"}, {"EU", "Madrid5"}}
@@ -169,14 +180,14 @@ func startDemo(e *environment, hub web.Hub, count int) func(context.Context) err
 	go func() {
 		defer close(done)
 		t := target{hub.Client, hub.Sim, hub.DeviceHostName}
-		ids := make([]string, count)
-		for k := range ids {
-			ids[k] = fmt.Sprintf("demo-%02d", k+1)
+		devices := make([]numbered, count)
+		for k := range devices {
+			devices[k] = numbered{k + 1, fmt.Sprintf("demo-%02d", k+1)}
 		}
-		running := startDevices(ctx, e.log, t, ids)
-		for k, id := range ids {
-			if err := tagDemo(ctx, t.client, id, k); err != nil && ctx.Err() == nil {
-				e.log.WarnContext(ctx, "sample tags not written", slog.String("device_id", id), slog.Any("error", err))
+		running := startDevices(ctx, e.log, t, profile{profileMixed, demoSeed}, devices)
+		for k, d := range devices {
+			if err := tagDemo(ctx, t.client, d.id, k); err != nil && ctx.Err() == nil {
+				e.log.WarnContext(ctx, "sample tags not written", slog.String("device_id", d.id), slog.Any("error", err))
 			}
 		}
 		e.log.InfoContext(ctx, "demo devices run", slog.Int("devices", running))
