@@ -236,8 +236,10 @@ func clockProps(ctx context.Context, at time.Time) views.AgeProps {
 	return views.AgeProps{Text: text.Clock(ctx, at.Local()), Exact: text.Exact(ctx, at.Local()), Machine: at.UTC().Format(time.RFC3339)}
 }
 
-// payload writes a patch in one line: "power_level 1, mode eco".
+// payload writes a patch in one line: "power_level 1, mode eco". What is
+// acknowledged has the code behind it: "power_level 1 (200)".
 func payload(ctx context.Context, d iothub.Document) string {
+	d, codes := acknowledged(d)
 	leaves := iothub.Flatten(d)
 	var parts []string
 	for _, leaf := range leaves[:min(fewValues, len(leaves))] {
@@ -245,12 +247,57 @@ func payload(ctx context.Context, d iothub.Document) string {
 			parts = append(parts, text.T(ctx, "simulator.removed", "Path", leaf.Path.String()))
 			continue
 		}
-		parts = append(parts, leaf.Path.String()+" "+shortened(unmistakable(leaf.Value)))
+		part := leaf.Path.String() + " " + shortened(unmistakable(leaf.Value))
+		if code := codes.of(leaf.Path); code != 0 {
+			part += " (" + strconv.Itoa(code) + ")"
+		}
+		parts = append(parts, part)
 	}
 	if more := len(leaves) - len(parts); more > 0 {
 		parts = append(parts, text.T(ctx, "query.more", "Count", more))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// ackCodes are codes of acknowledgements by the path of what they acknowledge.
+type ackCodes map[string]int
+
+// of is the code for a value or for an object around it, 0 for none.
+func (c ackCodes) of(p iothub.Path) int {
+	for n := len(p); n > 0 && len(c) > 0; n-- {
+		if code := c[p[:n].String()]; code != 0 {
+			return code
+		}
+	}
+	return 0
+}
+
+// acknowledged puts values in the place of their acknowledgements and leaves the
+// marks of components out.
+func acknowledged(d iothub.Document) (iothub.Document, ackCodes) {
+	codes := ackCodes{}
+	return unwrapInto(codes, nil, d), codes
+}
+
+func unwrapInto(codes ackCodes, at iothub.Path, m map[string]any) map[string]any {
+	out := make(map[string]any, len(m))
+	for name, value := range m {
+		path := append(slices.Clip(at), name)
+		ack, inner, isAck := iothub.Unwrap(value)
+		if isAck {
+			codes[path.String()] = ack.Code
+			out[name] = inner
+			continue
+		}
+		if name == "__t" && value == "c" {
+			continue
+		}
+		if child, ok := value.(map[string]any); ok {
+			value = unwrapInto(codes, path, child)
+		}
+		out[name] = value
+	}
+	return out
 }
 
 // unmistakable writes text as it is, unless it reads as another type.

@@ -261,7 +261,7 @@ func (c *comparison) find(p Path) reportedLeaf {
 	var v any = map[string]any(c.twin.Properties.Reported.Value)
 	for i := 0; ; i++ {
 		if i > 0 {
-			if ack, inner, ok := unwrap(v); ok {
+			if ack, inner, ok := Unwrap(v); ok {
 				r.ack, v = ack, inner
 				r.path = append(slices.Clip(r.path), "value")
 			}
@@ -281,9 +281,9 @@ func (c *comparison) find(p Path) reportedLeaf {
 	}
 }
 
-// unwrap recognises an acknowledgement: an object with an integer ac, a value
-// and an integer av.
-func unwrap(v any) (*Acknowledgement, any, bool) {
+// Unwrap recognises an acknowledgement, an object with an integer ac, a value
+// and an integer av, and returns it and the value.
+func Unwrap(v any) (*Acknowledgement, any, bool) {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return nil, nil, false
@@ -316,7 +316,7 @@ func (c *comparison) onlyReported(out []Setting, shown, at Path, m map[string]an
 	for _, k := range sortedKeys(m) {
 		path, show := append(slices.Clip(at), k), append(slices.Clip(shown), k)
 		value := m[k]
-		ack, inner, isAck := unwrap(value)
+		ack, inner, isAck := Unwrap(value)
 		if isAck {
 			path, value = append(slices.Clip(path), "value"), inner
 		}
