@@ -204,7 +204,8 @@ func CheckSize(section SectionName, before, after Document) error {
 // UTF-8 bytes without control characters, numbers 8, booleans 4, objects and
 // arrays the sum of their parts. Counting bytes where the documentation says
 // characters is our choice, and so are null as 0 and arrays as a sum: never
-// more lenient than the service.
+// more lenient than the service. An item of an array counts at least 1: an array
+// would hold any number of empty objects and texts otherwise.
 func Size(d Document) int { return sizeOf(map[string]any(d)) }
 
 func sizeOf(v any) int {
@@ -224,7 +225,7 @@ func sizeOf(v any) int {
 	case []any:
 		n := 0
 		for _, e := range v {
-			n += sizeOf(e)
+			n += max(1, sizeOf(e))
 		}
 		return n
 	}

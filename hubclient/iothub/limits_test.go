@@ -70,7 +70,7 @@ func TestCheckContentAtBelowAndAboveEachBound(t *testing.T) {
 
 func TestSizeCountsAsTheLimitsDo(t *testing.T) {
 	for in, want := range map[string]int{
-		`{}`: 0, `{"a":1}`: 9, `{"ab":true}`: 6, `{"a":"héllo"}`: 7, `{"a":{"b":"c"}}`: 3, `{"a":[1,2]}`: 17, `{"a":"x\ny"}`: 3, `{"a":null}`: 1,
+		`{}`: 0, `{"a":1}`: 9, `{"ab":true}`: 6, `{"a":"héllo"}`: 7, `{"a":{"b":"c"}}`: 3, `{"a":[1,2]}`: 17, `{"a":[{},"",[[]]]}`: 4, `{"a":"x\ny"}`: 3, `{"a":null}`: 1,
 	} {
 		if got := iothub.Size(doc(t, in)); got != want {
 			t.Errorf("Size(%s) = %d, want %d", in, got, want)

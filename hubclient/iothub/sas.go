@@ -21,7 +21,7 @@ const sasPrefix = "SharedAccessSignature "
 // device or module signs with its own key. (IoT Hub documentation: control
 // access with shared access signatures.)
 func Sign(resource, key, policy string, expiry time.Time) (string, error) {
-	sr := url.QueryEscape(resource)
+	sr := escape(resource)
 	se := strconv.FormatInt(expiry.Unix(), 10)
 	mac, err := signature(sr, se, key)
 	if err != nil {
@@ -29,7 +29,7 @@ func Sign(resource, key, policy string, expiry time.Time) (string, error) {
 	}
 	token := sasPrefix + "sr=" + sr + "&sig=" + url.QueryEscape(base64.StdEncoding.EncodeToString(mac)) + "&se=" + se
 	if policy != "" {
-		token += "&skn=" + url.QueryEscape(policy)
+		token += "&skn=" + escape(policy)
 	}
 	return token, nil
 }

@@ -217,7 +217,7 @@ func (u UserName) String() string {
 	if u.ModuleID != "" {
 		s += u.ModuleID + "/"
 	}
-	s += "?api-version=" + u.APIVersion
+	s += "?api-version=" + escape(u.APIVersion)
 	if u.ClientType != "" {
 		s += "&DeviceClientType=" + escape(u.ClientType)
 	}
