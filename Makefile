@@ -8,9 +8,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PACKAGES := ./...
 FUZZTIME ?= 60s
 KILLROUNDS ?= 1000
+CONNECTIONS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill e2e conformance fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill storm e2e conformance fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ bench: ## benchmarks
 
 kill: ## kill the local hub KILLROUNDS (1000) times while it writes
 	TWINBOARD_TEST_KILL_ROUNDS=$(KILLROUNDS) $(GO) test -count=1 -v -timeout 60m -run '^TestKillLosesNothingAnswered$$' ./localhub
+
+storm: ## let CONNECTIONS (10000) devices storm the local hub
+	TWINBOARD_TEST_CONNECTIONS=$(CONNECTIONS) $(GO) test -count=1 -v -timeout 30m -run '^TestReconnectStorm$$' ./localhub
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@scripts/fuzz.sh $(FUZZTIME)

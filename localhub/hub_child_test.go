@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // childVariable makes the test binary a program of its own: what it does, and
@@ -38,9 +40,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		os.Exit(0)
+		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // serveForever is a hub like any other. It says on standard output when it
@@ -75,6 +77,13 @@ func childCommand(what, data string) *exec.Cmd {
 
 func startChild(t *testing.T, what, data string) *child {
 	t.Helper()
+	return startChildFor(t, what, data, 30*time.Second)
+}
+
+// startChildFor starts a child that ends after the time given, even one that
+// hangs.
+func startChildFor(t *testing.T, what, data string, most time.Duration) *child {
+	t.Helper()
 	cmd := childCommand(what, data)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -90,8 +99,7 @@ func startChild(t *testing.T, what, data string) *child {
 	}
 	c := &child{t: t, cmd: cmd, in: in, out: bufio.NewReader(out)}
 	c.kill = sync.OnceFunc(func() { _ = cmd.Process.Kill() })
-	// One that hangs ends all the same.
-	c.timer = time.AfterFunc(30*time.Second, c.kill)
+	c.timer = time.AfterFunc(most, c.kill)
 	return c
 }
 

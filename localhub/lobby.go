@@ -4,25 +4,29 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	// lobbySize is how many connections of one port may not have shown yet who
-	// they are. More wait with the operating system.
-	lobbySize = 512
-	// lobbyPatience is how long each of them may take while others wait; the
-	// time-outs of the protocols, which are longer, hold when nobody does.
-	lobbyPatience = 5 * time.Second
+	// they are. More wait with the operating system. Few at a time are let in
+	// sooner, each of them, than many: the processor bounds what they take.
+	lobbySize = 256
+	// How long each of them may take while others wait: one that has said nothing,
+	// and one that has. The time-outs of the protocols, which are longer, hold when
+	// nobody waits.
+	lobbySilence  = 5 * time.Second
+	lobbyPatience = 20 * time.Second
 )
 
 // lobby bounds what strangers can hold of a port: connections that say nothing,
 // or send a request byte by byte, cost only those who come as strangers too, and
 // these only a short wait.
 type lobby struct {
-	size     int
-	patience time.Duration
-	freed    chan struct{}
+	size              int
+	silence, patience time.Duration
+	freed             chan struct{}
 
 	mu     sync.Mutex
 	guests *list.List // of *guest, the oldest first
@@ -34,10 +38,11 @@ type guest struct {
 	lobby *lobby
 	since time.Time
 	place *list.Element
+	spoke atomic.Bool
 }
 
 func newLobby() *lobby {
-	return &lobby{size: lobbySize, patience: lobbyPatience, freed: make(chan struct{}, 1), guests: list.New()}
+	return &lobby{size: lobbySize, silence: lobbySilence, patience: lobbyPatience, freed: make(chan struct{}, 1), guests: list.New()}
 }
 
 // enter waits until there is room for a connection and returns nil when stop is
@@ -60,23 +65,54 @@ func (l *lobby) enter(c net.Conn, stop <-chan struct{}) *guest {
 	}
 }
 
-// admit takes a connection in. For want of room it ends the oldest one, or says
-// how long that one still has.
+// admit takes a connection in. For want of room it ends the one whose time is
+// up first, or says how long that one still has.
 func (l *lobby) admit(c net.Conn) (*guest, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	if l.guests.Len() >= l.size {
-		oldest := l.guests.Front().Value.(*guest)
-		if left := l.patience - now.Sub(oldest.since); left > 0 {
+		first := l.first()
+		if left := first.deadline().Sub(now); left > 0 {
 			return nil, left
 		}
-		l.guests.Remove(oldest.place)
-		_ = oldest.Conn.Close()
+		l.guests.Remove(first.place)
+		_ = first.Conn.Close()
 	}
 	g := &guest{Conn: c, lobby: l, since: now}
 	g.place = l.guests.PushBack(g)
 	return g, 0
+}
+
+// first is the guest whose time is up first: the oldest silent one or the oldest
+// of the others.
+func (l *lobby) first() *guest {
+	first := l.guests.Front().Value.(*guest)
+	for e := first.place; e != nil; e = e.Next() {
+		if g := e.Value.(*guest); !g.spoke.Load() {
+			if g.deadline().Before(first.deadline()) {
+				return g
+			}
+			break
+		}
+	}
+	return first
+}
+
+func (g *guest) deadline() time.Time {
+	if g.spoke.Load() {
+		return g.since.Add(g.lobby.patience)
+	}
+	return g.since.Add(g.lobby.silence)
+}
+
+// Read notes that the other end says something.
+func (g *guest) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	if n > 0 && !g.spoke.Load() {
+		g.spoke.Store(true)
+	}
+	return n, err
 }
 
 // leave makes room for another one; it may be called again.

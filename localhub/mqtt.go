@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	// connectTimeout is how long a connection may take for TLS and CONNECT.
 	connectTimeout = 30 * time.Second
 	// maxPacket fits the largest message and the longest topic.
 	maxPacket = iothub.MaxTelemetryBytes + 64*1024
@@ -37,6 +36,8 @@ type mqttServer struct {
 	hub    *Hub
 	broker *mqtt.Server
 	lobby  *lobby
+	// timeout is how long a connection may take for TLS and CONNECT.
+	timeout time.Duration
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -58,10 +59,11 @@ func newMQTTServer(h *Hub) (*mqttServer, error) {
 	s := &mqttServer{
 		hub: h,
 		// Its own log would show packets with passwords in them.
-		broker: mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)}),
-		lobby:  newLobby(),
-		conns:  map[*deviceConn]struct{}{},
-		done:   make(chan struct{}),
+		broker:  mqtt.New(&mqtt.Options{Capabilities: capabilities, Logger: slog.New(slog.DiscardHandler)}),
+		lobby:   newLobby(),
+		timeout: connectTimeout,
+		conns:   map[*deviceConn]struct{}{},
+		done:    make(chan struct{}),
 	}
 	return s, s.broker.AddHook(&mqttHook{server: s}, nil)
 }
@@ -115,7 +117,7 @@ func (s *mqttServer) serve(conn, raw net.Conn) {
 		return
 	}
 	defer s.leave(c)
-	_ = c.SetReadDeadline(time.Now().Add(connectTimeout))
+	_ = c.SetReadDeadline(time.Now().Add(s.timeout))
 	err := s.broker.EstablishConnection("devices", c)
 	switch {
 	case c.session != nil:

@@ -77,7 +77,7 @@ func (s *mqttServer) admit(cl *mqtt.Client, c *deviceConn, pk *packets.Packet) e
 		return &refusedError{0, err} // the service just closes
 	}
 	key := twinKey{user.DeviceID, user.ModuleID}
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	expiry, err := s.hub.authorizeDevice(ctx, key, string(pk.Connect.Password))
 	if err != nil {

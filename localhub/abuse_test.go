@@ -1,0 +1,297 @@
+package localhub
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"twinboard/hubclient/iothub"
+)
+
+// witness is somebody who uses a hub as it should be used while others abuse it:
+// over and over it has a service call change a device's twin, waits until the
+// device has the patch, and has it report. It also measures how long the writer
+// takes for nothing.
+type witness struct {
+	*wire
+	device *thing
+	stop   chan struct{}
+	done   sync.WaitGroup
+
+	rounds                   int
+	slowest, writer, elapsed time.Duration
+	peak                     uint64 // bytes of heap in use
+}
+
+func (w *wire) witness() *witness {
+	w.Helper()
+	w.device("witness")
+	n := &witness{wire: w, device: w.listening("witness"), stop: make(chan struct{})}
+	n.round() // connections are made, caches filled
+	n.slowest, n.writer = 0, 0
+	n.done.Go(n.run)
+	return n
+}
+
+func (n *witness) run() {
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	start := time.Now()
+	for {
+		select {
+		case <-n.stop:
+			n.elapsed = time.Since(start)
+			return
+		case <-pause.C:
+			n.round()
+		}
+	}
+}
+
+func (n *witness) round() {
+	start := time.Now()
+	rid := fmt.Sprint(n.rounds)
+	r := n.call(http.MethodPatch, "/twins/witness", `{"properties":{"desired":{"n":`+rid+`}}}`)
+	if r.Status != http.StatusOK {
+		n.Errorf("the witness is answered %d %s", r.Status, r.Body)
+	}
+	version := int64(n.rounds + 2)
+	n.device.message(iothub.DesiredTopic(version))
+	n.device.send(publish(0, 0, iothub.ReportedTopic(rid), []byte(`{"n":`+rid+`}`)))
+	n.device.message(iothub.TwinResponseTopic(http.StatusNoContent, rid, version))
+	n.slowest = max(n.slowest, time.Since(start))
+	start = time.Now()
+	if err := n.hub.registry.do(context.Background(), func(*batch) error { return nil }); err != nil {
+		n.Error(err)
+	}
+	n.writer = max(n.writer, time.Since(start))
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	n.peak = max(n.peak, m.HeapInuse)
+	n.rounds++
+}
+
+// unharmed ends the witness and holds what it saw.
+func (n *witness) unharmed(slowest time.Duration, heap uint64) {
+	n.Helper()
+	close(n.stop)
+	n.done.Wait()
+	n.Logf("witness: %d rounds in %v, slowest %v, writer %v, heap at most %d MB", n.rounds,
+		n.elapsed.Round(time.Millisecond), n.slowest.Round(time.Millisecond), n.writer.Round(time.Millisecond), n.peak>>20)
+	if n.rounds < 3 {
+		n.Errorf("only %d rounds: the witness saw nothing", n.rounds)
+	}
+	if n.slowest > slowest || n.writer > slowest {
+		n.Errorf("slowest round %v, writer %v; at most %v is unharmed", n.slowest, n.writer, slowest)
+	}
+	if n.peak > heap {
+		n.Errorf("%d MB of heap; at most %d are bounded", n.peak>>20, heap>>20)
+	}
+}
+
+// TestSilentClients fills both ports with clients that say nothing, or nothing
+// after TLS, or nothing over WebSocket: they are bounded in number and let go.
+func TestSilentClients(t *testing.T) {
+	const size, patience, clients = 20, 200 * time.Millisecond, 100
+	w := startWireWith(t, time.Now, func(h *Hub) {
+		for _, l := range []*lobby{h.mqtt.lobby, h.rest.lobby} {
+			l.size, l.silence, l.patience = size, patience, 2*patience
+		}
+		h.mqtt.timeout, h.rest.http.ReadHeaderTimeout = time.Second, time.Second
+	})
+	n := w.witness()
+	var ended sync.WaitGroup
+	for i := range clients {
+		for _, address := range []string{w.hub.MQTTAddr(), w.hub.HTTPSAddr()} {
+			ended.Go(func() { w.silentClient(address, i%2 == 0) })
+		}
+	}
+	for range size {
+		conn, err := w.webSocket("/$iothub/websocket", subProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newThing(t, conn)
+		ended.Go(func() { _, _ = d.read() })
+	}
+	ended.Wait() // the last ones by the protocols' time-outs
+	for _, l := range []*lobby{w.hub.mqtt.lobby, w.hub.rest.lobby} {
+		w.eventually("an empty lobby", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.guests.Len() > l.size {
+				t.Errorf("%d guests", l.guests.Len())
+			}
+			return l.guests.Len() == 0
+		})
+	}
+	n.unharmed(2*time.Second, 256<<20)
+}
+
+// silentClient connects and waits for the hub to end it.
+func (w *wire) silentClient(address string, withTLS bool) {
+	raw, err := net.Dial("tcp", address)
+	if err != nil {
+		w.Error(err)
+		return
+	}
+	defer raw.Close()
+	conn := raw
+	if withTLS {
+		conn = tls.Client(raw, clientTLS(w.hub))
+	}
+	// With TLS, reading shakes hands first.
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, err = conn.Read(make([]byte, 1))
+	if late, ok := err.(net.Error); ok && late.Timeout() {
+		w.Errorf("a silent client of %s was never ended", address)
+	}
+}
+
+// TestSlowRequests sends requests a byte at a time, in the headers and in the
+// body: they end with their time.
+func TestSlowRequests(t *testing.T) {
+	w := startWireWith(t, time.Now, func(h *Hub) {
+		h.rest.http.ReadHeaderTimeout, h.rest.http.ReadTimeout = 500*time.Millisecond, time.Second
+	})
+	n := w.witness()
+	head := "PATCH /twins/witness?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\n"
+	whole := head + "Authorization: " + w.token("iothubowner") + "\r\nContent-Length: 100000\r\n\r\n{"
+	var slow sync.WaitGroup
+	for i := range 60 {
+		slow.Go(func() {
+			if i%2 == 0 {
+				w.trickle(head, "X-Long: ")
+			} else {
+				w.trickle(whole, `"a":1,`)
+			}
+		})
+	}
+	slow.Wait()
+	n.unharmed(2*time.Second, 256<<20)
+}
+
+// trickle sends the beginning of a request, then more of it slowly, until the
+// hub ends it.
+func (w *wire) trickle(begin, more string) {
+	conn, err := tls.Dial("tcp", w.hub.HTTPSAddr(), clientTLS(w.hub))
+	if err != nil {
+		w.Error(err)
+		return
+	}
+	defer conn.Close()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	_, err = conn.Write([]byte(begin))
+	for i := 0; err == nil; i++ {
+		select {
+		case <-over:
+			return
+		case <-late:
+			w.Error("a slow request is never ended")
+			return
+		case <-tick.C:
+			_, err = conn.Write([]byte{more[i%len(more)]})
+		}
+	}
+	<-over
+}
+
+// TestSleepingDevices has devices that never read while their twins change: the
+// hub holds a bounded queue for each and ends it, the writer does not notice.
+func TestSleepingDevices(t *testing.T) {
+	const sleepers, patches = 12, 220
+	w := startWire(t)
+	asleep := make([]*thing, sleepers)
+	for i := range asleep {
+		w.device(fmt.Sprint("asleep", i))
+		asleep[i] = w.listening(fmt.Sprint("asleep", i))
+		if err := tcpBelow(asleep[i].conn).SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := w.witness()
+	big := iothub.Document{}
+	for i := range 7 {
+		big[fmt.Sprint("k", i)] = strings.Repeat("x", iothub.MaxStringBytes)
+	}
+	var writers sync.WaitGroup
+	for i := range sleepers {
+		writers.Go(func() {
+			for range patches {
+				w.desired(fmt.Sprint("asleep", i), big)
+			}
+		})
+	}
+	writers.Wait()
+	w.eventually("the end of all sleepers", func() bool { return w.hub.registry.connected() == 1 })
+	n.unharmed(5*time.Second, 3*sleepers*maxQueuedBytes)
+}
+
+// TestTooMuch sends what is too large or too deep, everywhere something can be
+// sent: it is refused, and costs little.
+func TestTooMuch(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	n := w.witness()
+	const levels = 10_000
+	deepObject := strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels)
+	deepArray := strings.Repeat("[", levels) + strings.Repeat("]", levels)
+	for name, c := range map[string]struct {
+		method, path, body string
+		status             int
+	}{
+		"a deep patch":       {http.MethodPatch, "/twins/d1", `{"tags":` + deepObject + `}`, 400},
+		"a deep array":       {http.MethodPatch, "/twins/d1", `{"properties":{"desired":{"a":` + deepArray + `}}}`, 400},
+		"a deep replacement": {http.MethodPut, "/twins/d1", `{"tags":` + deepObject + `}`, 400},
+		"a deep identity":    {http.MethodPut, "/devices/d2", `{"tags":` + deepArray + `}`, 400},
+		"a deep bulk":        {http.MethodPost, "/devices", deepArray, 400},
+		"a deep query":       {http.MethodPost, "/devices/query", `{"query":"SELECT * FROM devices WHERE ` + strings.Repeat("(", levels) + `"}`, 400},
+		"a deep payload":     {http.MethodPost, "/twins/d1/methods", `{"methodName":"m","payload":` + deepObject + `}`, 400},
+		"a large patch":      {http.MethodPatch, "/twins/d1", `{"tags":{"a":"` + strings.Repeat("x", maxBody) + `"}}`, 413},
+		"a large bulk":       {http.MethodPost, "/devices", strings.Repeat(" ", maxBulkBody+1), 413},
+		"a large query":      {http.MethodPost, "/devices/query", `{"query":"` + strings.Repeat("x", maxBody) + `"}`, 413},
+		"many small objects": {http.MethodPatch, "/twins/d1", `{"tags":{"a":[` + strings.Repeat("{},", 600_000) + `{}]}}`, 400},
+		"many empty texts":   {http.MethodPatch, "/twins/d1", `{"properties":{"desired":{"a":[` + strings.Repeat(`"",`, 600_000) + `""]}}}`, 400},
+		"what nobody reads":  {http.MethodPatch, "/twins/d1", deepObject, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := w.in(t).call(c.method, c.path, c.body); r.Status != c.status {
+				t.Errorf("%d %.200s instead of %d", r.Status, r.Body, c.status)
+			}
+		})
+	}
+	d, _ := w.online(w.deviceConnect("d1"))
+	for i, body := range []string{deepObject, `{"a":` + deepArray + `}`, `{"a":"` + strings.Repeat("x", iothub.MaxTelemetryBytes) + `"}`} {
+		rid := fmt.Sprint(i)
+		d.send(publish(1, 1, iothub.ReportedTopic(rid), []byte(body)))
+		d.next(packets.Puback)
+		var e iothub.DeviceErrorBody
+		if err := json.Unmarshal([]byte(d.message("$iothub/twin/res/400/?$rid="+rid)), &e); err != nil || e.Message == "" {
+			t.Errorf("%d: %+v, %v", i, e, err)
+		}
+	}
+	one := &wire{T: t, hub: w.hub, http: &http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS(w.hub), DisableKeepAlives: true}}}
+	r := one.send(http.MethodGet, "/twins/d1", "", "Authorization", "SharedAccessSignature "+strings.Repeat("x", 2*maxHeader))
+	if r.Status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("%d for headers of %d bytes", r.Status, 2*maxHeader)
+	}
+	n.unharmed(5*time.Second, 512<<20)
+}
