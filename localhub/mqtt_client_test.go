@@ -20,7 +20,7 @@ import (
 )
 
 func clientTLS(h *Hub) *tls.Config {
-	return &tls.Config{RootCAs: h.RootCAs(), ServerName: "localhost"}
+	return &tls.Config{RootCAs: h.RootCAs(), ServerName: "localhost", Time: h.now}
 }
 
 // thing is the device's end of a connection: raw MQTT packets over TLS.

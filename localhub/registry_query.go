@@ -190,11 +190,15 @@ func (s *search) readTwins(ctx context.Context, v *store.View) error {
 }
 
 // rawTwin is a twin whose documents are still text; it prints like
-// iothub.Twin, whose fields of the same names it hides.
+// iothub.Twin, whose fields of the same names it hides. Those behind the
+// documents are there for the order.
 type rawTwin struct {
 	iothub.Twin
-	Tags       json.RawMessage `json:"tags,omitempty"`
-	Properties rawProperties   `json:"properties"`
+	Tags         json.RawMessage     `json:"tags,omitempty"`
+	Properties   rawProperties       `json:"properties"`
+	Capabilities iothub.Capabilities `json:"capabilities"`
+	DeviceScope  string              `json:"deviceScope,omitempty"`
+	ParentScopes []string            `json:"parentScopes,omitempty"`
 }
 
 type rawProperties struct {
@@ -203,7 +207,8 @@ type rawProperties struct {
 }
 
 func (r *registry) rawTwin(row *store.Row) rawTwin {
-	t := rawTwin{Twin: r.showHead(row.Identity, row.TwinETag, row.ModelID, row.Version())}
+	head := r.showHead(row.Identity, row.TwinETag, row.ModelID, row.Version())
+	t := rawTwin{Twin: head, Capabilities: head.Capabilities, DeviceScope: head.DeviceScope, ParentScopes: head.ParentScopes}
 	if string(row.Tags) != "{}" {
 		t.Tags = row.Tags
 	}

@@ -62,7 +62,7 @@ func describe(p Problem, query string) string {
 // TestRefused compares the whole text of each refusal, and holds every offered
 // repair to what it promises: the same mistake is gone from that place.
 func TestRefused(t *testing.T) {
-	golden(t, "testdata/refused.txt", 100, func(t *testing.T, query string) string {
+	golden(t, "testdata/refused.txt", 225, func(t *testing.T, query string) string {
 		q, err := Parse(query)
 		if err == nil {
 			t.Errorf("accepted: %s\nas %s", query, q)
