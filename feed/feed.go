@@ -23,18 +23,23 @@ type Feed[T any] struct {
 
 	mu   sync.Mutex
 	last uint64
-	ring []Item[T] // the latest items; the oldest is at next when the ring is full
-	next int
+	ring ring[T]
+	size func(T) int
 	subs map[*Subscription[T]]struct{}
 }
 
 // New makes a feed that can replay the latest keep items.
-func New[T any](keep int) *Feed[T] {
+func New[T any](keep int) *Feed[T] { return NewBounded(keep, 0, func(T) int { return 0 }) }
+
+// NewBounded makes a feed that can replay the latest keep items, or fewer so
+// that their sizes together stay within limit; 0 is no limit.
+func NewBounded[T any](keep, limit int, size func(T) int) *Feed[T] {
 	id := make([]byte, 8)
 	rand.Read(id) // never fails
 	return &Feed[T]{
 		epoch: hex.EncodeToString(id),
-		ring:  make([]Item[T], 0, keep),
+		ring:  ring[T]{items: make([]kept[T], keep), limit: limit},
+		size:  size,
 		subs:  map[*Subscription[T]]struct{}{},
 	}
 }
@@ -45,11 +50,12 @@ func (f *Feed[T]) Epoch() string { return f.epoch }
 // Publish hands an event to every reader and returns its id. It never waits: a
 // reader whose buffer is full is ended.
 func (f *Feed[T]) Publish(v T) uint64 {
+	size := f.size(v)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last++
 	item := Item[T]{ID: f.last, Value: v}
-	f.keep(item)
+	f.ring.add(kept[T]{item, size})
 	for s := range f.subs {
 		select {
 		case s.c <- item:
@@ -58,17 +64,6 @@ func (f *Feed[T]) Publish(v T) uint64 {
 		}
 	}
 	return item.ID
-}
-
-func (f *Feed[T]) keep(item Item[T]) {
-	switch {
-	case cap(f.ring) == 0:
-	case len(f.ring) < cap(f.ring):
-		f.ring = append(f.ring, item)
-	default:
-		f.ring[f.next] = item
-		f.next = (f.next + 1) % len(f.ring)
-	}
 }
 
 // Last is the id of the newest event, 0 before the first.
@@ -96,20 +91,11 @@ func (f *Feed[T]) Subscribe(after uint64) (missed []Item[T], sub *Subscription[T
 	defer f.mu.Unlock()
 	sub = &Subscription[T]{feed: f, c: make(chan Item[T], buffer)}
 	f.subs[sub] = struct{}{}
-	complete = after <= f.last && f.last-after <= uint64(len(f.ring))
+	complete = after <= f.last && f.last-after <= uint64(f.ring.count)
 	if !complete {
 		return nil, sub, false
 	}
-	for _, item := range f.ordered() {
-		if item.ID > after {
-			missed = append(missed, item)
-		}
-	}
-	return missed, sub, true
-}
-
-func (f *Feed[T]) ordered() []Item[T] {
-	return slices.Concat(f.ring[f.next:], f.ring[:f.next])
+	return f.ring.latest(int(f.last - after)), sub, true
 }
 
 // Recent returns at most n of the kept events that match, oldest first.
@@ -117,18 +103,28 @@ func (f *Feed[T]) Recent(n int, match func(T) bool) []Item[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []Item[T]
-	for i := range f.ring {
+	for back := range f.ring.count {
 		if len(out) == n {
 			break
 		}
-		// Backward from the newest, which stands before the oldest.
-		item := f.ring[(f.next+2*len(f.ring)-1-i)%len(f.ring)]
+		item := f.ring.newest(back)
 		if match == nil || match(item.Value) {
 			out = append(out, item)
 		}
 	}
 	slices.Reverse(out)
 	return out
+}
+
+// Get returns the event of an id; ok is false when it is no longer kept or was
+// never published.
+func (f *Feed[T]) Get(id uint64) (v T, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if id > f.last || f.last-id >= uint64(f.ring.count) {
+		return v, false
+	}
+	return f.ring.newest(int(f.last - id)).Value, true
 }
 
 // C delivers the events. It is closed when the reader was too slow or called

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -40,6 +41,43 @@ func TestSubscribe(t *testing.T) {
 		}
 		if tt.count > 0 && missed[0].Value != tt.first {
 			t.Errorf("Subscribe(%d) starts with %q, want %q", tt.after, missed[0].Value, tt.first)
+		}
+	}
+}
+
+func TestAFeedIsBoundedInSize(t *testing.T) {
+	f := feed.NewBounded(10, 5, func(v string) int { return len(v) })
+	for _, step := range []struct {
+		published string
+		kept      []uint64
+	}{
+		{"aa", []uint64{1}},
+		{"bb", []uint64{1, 2}},
+		{"c", []uint64{1, 2, 3}},
+		{"d", []uint64{2, 3, 4}},
+		{"eeee", []uint64{4, 5}},
+		{"too long", nil}, // leaves no gap: what came before it is gone, too
+		{"g", []uint64{7}},
+		{"", []uint64{7, 8}},
+	} {
+		last := f.Publish(step.published)
+		if got := ids(f.Recent(10, nil)); !slices.Equal(got, step.kept) {
+			t.Errorf("after %q the feed keeps %v, want %v", step.published, got, step.kept)
+		}
+		for id := range last + 2 {
+			if _, ok := f.Get(id); ok != slices.Contains(step.kept, id) {
+				t.Errorf("after %q: Get(%d) is %v", step.published, id, ok)
+			}
+		}
+		if v, ok := f.Get(last); ok && v != step.published {
+			t.Errorf("Get(%d) = %q", last, v)
+		}
+		for after := range last + 1 {
+			missed, sub, complete := f.Subscribe(after)
+			sub.Close()
+			if want := last-after <= uint64(len(step.kept)); complete != want || complete && uint64(len(missed)) != last-after {
+				t.Errorf("after %q: Subscribe(%d) = %v, %v", step.published, after, ids(missed), complete)
+			}
 		}
 	}
 }

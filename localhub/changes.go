@@ -2,19 +2,52 @@ package localhub
 
 import (
 	"encoding/base64"
+	"slices"
 	"unicode/utf8"
 
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/store"
 )
 
 const (
-	// keptChanges is how many events of the change feed can be replayed.
-	keptChanges = 10_000
-	// maxAnnounced bounds the body of a message on the change feed, and so
-	// what the feed holds in memory; a longer body is cut.
+	// keptChanges is how many events of the change feed can be replayed, within
+	// keptChangeBytes of memory by estimate.
+	keptChanges     = 10_000
+	keptChangeBytes = 128 << 20
+	// maxAnnounced bounds the body of a message on the change feed: whoever
+	// follows the twins of a hub must not be flooded by what its devices send. A
+	// longer body is cut, and kept whole beside the feed for those who ask.
 	maxAnnounced = 4096
+	// keptBodies and keptBodyBytes bound the latest of those.
+	keptBodies    = 1000
+	keptBodyBytes = 32 << 20
 )
+
+func newChanges() *feed.Feed[iothub.Change] {
+	return feed.NewBounded(keptChanges, keptChangeBytes, sizeOfChange)
+}
+
+// newBodies carries the whole bodies of long messages.
+func newBodies() *feed.Feed[[]byte] {
+	return feed.NewBounded(keptBodies, keptBodyBytes, func(b []byte) int { return len(b) })
+}
+
+// sizeOfChange estimates what an event takes in memory: a decoded document needs
+// some sixteen times its content.
+func sizeOfChange(c iothub.Change) int {
+	n := 512 + 16*(iothub.Size(c.Patch)+iothub.Size(c.Old))
+	if t := c.Telemetry; t != nil {
+		n += len(t.Body)
+		for name, value := range t.Properties {
+			n += len(name) + len(value)
+		}
+	}
+	if m := c.Method; m != nil {
+		n += len(m.Payload) + len(m.Answer)
+	}
+	return n
+}
 
 // change begins an event about a record that was just committed.
 func change(b *batch, by actor, kind iothub.ChangeKind, operation string, rec *store.Record) iothub.Change {
@@ -38,28 +71,35 @@ func (r *registry) telemetry(key twinKey, bag string, payload []byte) {
 	r.touch(key)
 	r.changes.Publish(iothub.Change{
 		Time: r.now(), DeviceID: key.DeviceID, ModuleID: key.ModuleID, Kind: iothub.ChangeTelemetry,
-		Device: key.DeviceID, Telemetry: message(bag, payload),
+		Device: key.DeviceID, Telemetry: r.message(bag, payload),
 	})
 }
 
-func message(bag string, payload []byte) *iothub.Telemetry {
-	t := &iothub.Telemetry{Properties: iothub.ParseProperties(bag)}
+// message describes a message, with the whole of a short body and the beginning
+// of a long one.
+func (r *registry) message(bag string, payload []byte) *iothub.Telemetry {
+	t := &iothub.Telemetry{Properties: iothub.ParseProperties(bag), Size: len(payload)}
 	if utf8.Valid(payload) {
-		t.Body = cut(string(payload))
-		return t
+		t.Body = cut(payload)
+	} else {
+		t.Body, t.Base64 = base64.StdEncoding.EncodeToString(payload[:min(len(payload), maxAnnounced)]), true
 	}
-	t.Body, t.Base64 = base64.StdEncoding.EncodeToString(payload[:min(len(payload), maxAnnounced)]), true
+	if len(payload) > maxAnnounced {
+		id := r.bodies.Publish(slices.Clone(payload)) // what it came in is not ours
+		t.Whole = iothub.Cursor{Epoch: r.bodies.Epoch(), ID: id}.String()
+	}
 	return t
 }
 
-// cut shortens a text without splitting a character.
-func cut(s string) string {
-	if len(s) <= maxAnnounced {
-		return s
+// cut returns the beginning of a text, no character split, without holding on to
+// the rest.
+func cut(b []byte) string {
+	if len(b) <= maxAnnounced {
+		return string(b)
 	}
 	end := maxAnnounced
-	for !utf8.RuneStart(s[end]) {
+	for !utf8.RuneStart(b[end]) {
 		end--
 	}
-	return s[:end]
+	return string(b[:end])
 }

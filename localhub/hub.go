@@ -70,7 +70,7 @@ type Hub struct {
 // store, the private CA and the keys. The error is a *DataError when the folder
 // is at fault.
 func New(o Options) (*Hub, error) {
-	h := &Hub{options: o, log: o.Log, now: o.Now, changes: feed.New[iothub.Change](keptChanges)}
+	h := &Hub{options: o, log: o.Log, now: o.Now, changes: newChanges()}
 	if h.options.HTTPS == "" {
 		h.options.HTTPS = DefaultHTTPS
 	}

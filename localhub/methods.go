@@ -174,7 +174,10 @@ func (a methodAnswer) checked(key twinKey) (methodAnswer, error) {
 }
 
 func (r *registry) announceMethod(by actor, key twinKey, call methodCall, a methodAnswer, err error) {
-	m := &iothub.MethodCall{Name: call.name, Payload: cut(string(call.payload)), Status: a.status, Answer: cut(string(a.payload))}
+	m := &iothub.MethodCall{
+		Name: call.name, Payload: cut(call.payload), Status: a.status, Answer: cut(a.payload),
+		Cut: max(len(call.payload), len(a.payload)) > maxAnnounced,
+	}
 	if err != nil {
 		m.Error = refusalOf(err).Code
 	}

@@ -54,6 +54,7 @@ type page struct {
 type registry struct {
 	store   *store.Store
 	changes *feed.Feed[iothub.Change]
+	bodies  *feed.Feed[[]byte] // of messages too long for changes
 	log     *slog.Logger
 	clock   func() time.Time
 	cache   *cache
@@ -84,7 +85,7 @@ var errClosed = iothub.ErrServiceUnavailable.With("the hub is stopping")
 
 func newRegistry(ctx context.Context, s *store.Store, changes *feed.Feed[iothub.Change], log *slog.Logger, clock func() time.Time) (*registry, error) {
 	r := &registry{
-		store: s, changes: changes, log: log, clock: clock, cache: newCache(cacheBytes),
+		store: s, changes: changes, bodies: newBodies(), log: log, clock: clock, cache: newCache(cacheBytes),
 		queue: make(chan *op, queueLength), closed: make(chan struct{}), done: make(chan struct{}),
 		presence: map[twinKey]*presence{},
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/store"
 )
@@ -54,7 +53,7 @@ func (b *bench) open() {
 	b.Helper()
 	s, err := store.Open(context.Background(), b.path)
 	b.check(err)
-	b.registry, err = newRegistry(context.Background(), s, feed.New[iothub.Change](keptChanges), slog.New(slog.DiscardHandler), b.clock.now)
+	b.registry, err = newRegistry(context.Background(), s, newChanges(), slog.New(slog.DiscardHandler), b.clock.now)
 	b.check(err)
 }
 

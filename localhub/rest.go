@@ -82,7 +82,9 @@ func (s *restServer) routes() []route {
 		{http.MethodPatch, "/twins/:id/modules/:mid", serviceConnect, s.twinPatch},
 		{http.MethodPut, "/twins/:id/modules/:mid", serviceConnect, s.twinPut},
 		{http.MethodPost, "/devices/query", serviceConnect, s.queryRun},
-		{http.MethodGet, "/changes", serviceConnect, s.changesStream}, // ours
+		// Ours:
+		{http.MethodGet, "/changes", serviceConnect, s.changesStream},
+		{http.MethodGet, "/changes/bodies/:id", serviceConnect, s.messageBody},
 	}
 }
 

@@ -122,3 +122,18 @@ func (w *eventWriter) flush() error {
 	}
 	return w.control.Flush()
 }
+
+// messageBody answers the whole body of a message that the change feed has cut.
+// What a device sent is never shown as anything but bytes.
+func (s *restServer) messageBody(c echo.Context, _ caller) error {
+	bodies := s.hub.registry.bodies
+	at, ok := iothub.ParseCursor(pathID(c))
+	b, kept := bodies.Get(at.ID)
+	if !ok || !kept || at.Epoch != bodies.Epoch() {
+		return iothub.ErrResourceNotFound.With("the body %s is not kept, or not any more: the hub keeps the latest %d within %d MB",
+			pathID(c), keptBodies, keptBodyBytes>>20)
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+	return c.Blob(http.StatusOK, echo.MIMEOctetStream, b)
+}

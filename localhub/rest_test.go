@@ -50,6 +50,7 @@ func TestRights(t *testing.T) {
 		"PUT /twins/:id":                       services,
 		"POST /devices/query":                  services,
 		"GET /changes":                         services,
+		"GET /changes/bodies/:id":              services,
 	}
 	if len(w.hub.policies) != 6 {
 		t.Errorf("%d policies", len(w.hub.policies))

@@ -62,13 +62,14 @@ type Change struct {
 }
 
 // MethodCall is a direct method that a service called on a device, and what
-// became of it. Long payloads are cut.
+// became of it. Cut says that Payload, Answer or both are only the beginning.
 type MethodCall struct {
 	Name    string `json:"name"`
 	Payload string `json:"payload,omitempty"` // JSON
 	Status  int    `json:"status,omitempty"`  // the device's answer,
 	Answer  string `json:"answer,omitempty"`  // JSON
 	Error   string `json:"error,omitempty"`   // or why there is none, for example DeviceNotOnline
+	Cut     bool   `json:"cut,omitempty"`
 }
 
 // UnmarshalJSON keeps the numbers of Patch and Old verbatim.
@@ -85,6 +86,10 @@ type Telemetry struct {
 	Properties map[string]string `json:"properties,omitempty"`
 	Body       string            `json:"body"`
 	Base64     bool              `json:"base64,omitempty"` // Body is base64 because it is not text
+	Size       int               `json:"size"`             // of the whole body, in bytes
+	// Whole is set when Body is only the beginning: the whole can be read under
+	// this id, GET /changes/bodies/{id}, while the hub keeps it.
+	Whole string `json:"whole,omitempty"`
 }
 
 // Cursor is a place in a change feed. An id means something only within its
