@@ -57,6 +57,7 @@ type LearnTool struct {
 // WireProps is what really crossed the wire, oldest first.
 type WireProps struct {
 	ID, Summary, Empty string
+	Open               bool // unfolded until somebody folds it
 	Entries            []WireLine
 }
 

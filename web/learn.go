@@ -124,6 +124,7 @@ func (s *Server) learnPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	props.Wire.Open = true
 	ctx := c.Request().Context()
 	page.Title = props.Title
 	page.Heading = text.T(ctx, "learn.heading")
