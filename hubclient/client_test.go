@@ -34,7 +34,7 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			"update with the device's etag", "PUT /devices/d", `"MQ=="`,
-			`{"deviceId":"d","status":"disabled","statusReason":"lost","authentication":{"type":"selfSigned","symmetricKey":{"primaryKey":"","secondaryKey":""},"x509Thumbprint":{"primaryThumbprint":"AB12","secondaryThumbprint":null}},"capabilities":{"iotEdge":true}}`,
+			`{"deviceId":"d","status":"disabled","statusReason":"lost","authentication":{"type":"selfSigned","symmetricKey":{"primaryKey":null,"secondaryKey":null},"x509Thumbprint":{"primaryThumbprint":"AB12","secondaryThumbprint":null}},"capabilities":{"iotEdge":true}}`,
 			func(c *Client) error {
 				d := iothub.Device{DeviceID: "d", ETag: "MQ==", Status: "disabled", StatusReason: "lost", Capabilities: iothub.Capabilities{IoTEdge: true}}
 				d.Authentication = iothub.Authentication{Type: "selfSigned", X509Thumbprint: iothub.X509Thumbprint{Primary: &thumb}}

@@ -2,6 +2,7 @@ package localhub
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -20,6 +21,9 @@ type caller struct {
 func (h *Hub) authorizeService(ctx context.Context, header, path string, right permission) (caller, error) {
 	if header == "" {
 		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is missing")
+	}
+	if strings.HasPrefix(header, "Bearer ") {
+		return caller{}, iothub.ErrUnauthorizedAccess.With("this hub knows no Microsoft Entra tokens: sign in with a shared access signature")
 	}
 	t, err := iothub.ParseToken(header)
 	if err != nil {

@@ -64,6 +64,7 @@ func TestServiceTokens(t *testing.T) {
 		{"signature not base64", "SharedAccessSignature sr=localhost&sig=%%%&skn=service&se=" + soon, 401, "not a shared access signature"},
 		{"expiry not a number", "SharedAccessSignature sr=localhost&sig=AAAA&skn=service&se=soon", 401, "not a shared access signature"},
 		{"another scheme", "Basic abc", 401, "not a shared access signature"},
+		{"Microsoft Entra", "Bearer abc", 401, "no Microsoft Entra tokens"},
 		{"no header", "", 401, "header is missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,7 +63,9 @@ func TestMessagesOnTheFeed(t *testing.T) {
 func TestLongMessagesAreKeptWithinBounds(t *testing.T) {
 	w := startWire(t)
 	r := w.hub.registry
-	whole := func(n int) string { return r.message("", bytes.Repeat([]byte{byte('a' + n%26)}, iothub.MaxTelemetryBytes)).Whole }
+	whole := func(n int) string {
+		return r.message("", bytes.Repeat([]byte{byte('a' + n%26)}, iothub.MaxTelemetryBytes)).Whole
+	}
 	fit := keptBodyBytes / iothub.MaxTelemetryBytes
 	first, second := whole(0), whole(1)
 	for n := 2; n <= fit; n++ {

@@ -12,8 +12,8 @@ import (
 
 const (
 	maxStatusReason = 128
-	// maxListed is how many identities a list holds at most; whoever wants more
-	// queries.
+	// maxListed is how many identities a list holds at most (IoT Hub
+	// documentation: identity registry); whoever wants more queries.
 	maxListed = 1000
 )
 
@@ -128,8 +128,9 @@ func identityOf(d iothub.Device) (store.Identity, error) {
 	}, err
 }
 
-// authenticationOf completes the authentication of a device. X.509 identities
-// are stored and shown as given.
+// authenticationOf completes the authentication of a device: keys, or the
+// thumbprints of X.509 as given, or neither. A selfSigned one without a
+// thumbprint is accepted (measured on the real service).
 func authenticationOf(a iothub.Authentication) (iothub.Authentication, error) {
 	thumbprints := []*string{a.X509Thumbprint.Primary, a.X509Thumbprint.Secondary}
 	if a.Type == "" {
@@ -149,9 +150,9 @@ func authenticationOf(a iothub.Authentication) (iothub.Authentication, error) {
 				return a, iothub.ErrArgumentInvalid.With("a thumbprint must be hexadecimal digits without separators")
 			}
 		}
-		return a, nil
+		return iothub.Authentication{X509Thumbprint: a.X509Thumbprint, Type: a.Type}, nil
 	case "certificateAuthority":
-		return a, nil
+		return iothub.Authentication{Type: a.Type}, nil
 	}
 	return a, iothub.ErrArgumentInvalid.With("authentication type is %q; for a device it must be sas, selfSigned or certificateAuthority", a.Type)
 }

@@ -58,12 +58,12 @@ func (b *batch) createIdentity(by actor, wanted store.Identity) (*store.Record, 
 			return nil, err
 		}
 	}
-	if wanted.IoTEdge {
-		wanted.DeviceScope = b.edgeScope(wanted)
+	if err := settleScopes(nil, &wanted, b.generation()); err != nil {
+		return nil, err
 	}
 	rec := b.fresh(by, wanted)
 	if wanted.IoTEdge {
-		b.addEdgeModules(by, wanted.DeviceID, nil)
+		b.addModules(by, wanted.DeviceID, edgeModules)
 	}
 	return rec, nil
 }
@@ -75,7 +75,7 @@ func (b *batch) checkRoom(deviceID string) error {
 	}
 	modules, err := b.modules(deviceID)
 	if err == nil && len(modules) >= iothub.MaxModules {
-		err = iothub.ErrTooManyModules.With("device %s has %d modules; more are not allowed", deviceID, len(modules))
+		err = tooManyModules(deviceID, len(modules))
 	}
 	return err
 }
@@ -102,26 +102,6 @@ func (b *batch) generation() string {
 	return strconv.FormatInt(b.at.UnixNano()/100+unixEpoch, 10)
 }
 
-func (b *batch) edgeScope(wanted store.Identity) string {
-	if wanted.DeviceScope != "" {
-		return wanted.DeviceScope
-	}
-	return "ms-azure-iot-edge://" + wanted.DeviceID + "-" + b.generation()
-}
-
-// addEdgeModules adds what every IoT Edge device has, where it is missing.
-// (Measured on the real service.)
-func (b *batch) addEdgeModules(by actor, deviceID string, present []*store.Record) {
-	for _, id := range []string{"$edgeAgent", "$edgeHub"} {
-		if !slices.ContainsFunc(present, func(rec *store.Record) bool { return rec.ModuleID == id }) {
-			b.fresh(by, store.Identity{
-				DeviceID: deviceID, ModuleID: id, Status: iothub.StatusEnabled,
-				ManagedBy: "iotEdge", Authentication: iothub.Authentication{Type: "none"},
-			})
-		}
-	}
-}
-
 // updateIdentity replaces an identity whole; its twin stays.
 func (b *batch) updateIdentity(by actor, wanted store.Identity, ifMatch iothub.ETag) (*store.Record, error) {
 	old, err := b.identity(twinKey{wanted.DeviceID, wanted.ModuleID})
@@ -137,12 +117,15 @@ func (b *batch) updateIdentity(by actor, wanted store.Identity, ifMatch iothub.E
 			return nil, err
 		}
 	}
+	if err := settleScopes(old, &wanted, ""); err != nil {
+		return nil, err
+	}
 	if wanted.IoTEdge {
-		if wanted.DeviceScope == "" {
-			wanted.DeviceScope = old.DeviceScope
+		missing, err := missingEdgeModules(wanted.DeviceID, modules)
+		if err != nil {
+			return nil, err
 		}
-		wanted.DeviceScope = b.edgeScope(wanted)
-		b.addEdgeModules(by, wanted.DeviceID, modules)
+		b.addModules(by, wanted.DeviceID, missing)
 	}
 	next := *old
 	next.Identity = wanted

@@ -144,29 +144,6 @@ func TestADeviceHasFiftyModulesAtMost(t *testing.T) {
 	}
 }
 
-func TestAnEdgeDeviceHasItsModules(t *testing.T) {
-	b := newBench(t)
-	d, err := b.createDevice(t.Context(), owner, iothub.Device{DeviceID: "e", Capabilities: iothub.Capabilities{IoTEdge: true}})
-	b.check(err)
-	if d.DeviceScope != "ms-azure-iot-edge://e-"+d.GenerationID {
-		t.Errorf("scope %s, generation %s", d.DeviceScope, d.GenerationID)
-	}
-	list, err := b.modules(t.Context(), "e")
-	b.check(err)
-	if len(list) != 2 || list[0].ModuleID != "$edgeAgent" || list[1].ModuleID != "$edgeHub" ||
-		list[0].ManagedBy != "iotEdge" || list[0].Authentication.Type != "none" {
-		t.Errorf("%+v", list)
-	}
-	b.create("later")
-	later, err := b.updateDevice(t.Context(), owner, iothub.Device{DeviceID: "later", Capabilities: iothub.Capabilities{IoTEdge: true}}, iothub.Any)
-	b.check(err)
-	same, err := b.updateDevice(t.Context(), owner, iothub.Device{DeviceID: "later", Capabilities: iothub.Capabilities{IoTEdge: true}}, iothub.Any)
-	b.check(err)
-	if got := b.moduleIDs("later"); got != "$edgeAgent $edgeHub" || later.DeviceScope == "" || same.DeviceScope != later.DeviceScope {
-		t.Errorf("modules %s, scope %s then %s", got, later.DeviceScope, same.DeviceScope)
-	}
-}
-
 func TestADeletedDeviceTakesItsModulesAlong(t *testing.T) {
 	b := newBench(t)
 	b.create("d", "d2")

@@ -13,6 +13,9 @@ func (s *restServer) moduleList(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
+	for i := range list {
+		asRead(&list[i].ConnectionStateUpdatedTime, &list[i].LastActivityTime)
+	}
 	return answer(c, http.StatusOK, list)
 }
 
@@ -21,6 +24,7 @@ func (s *restServer) moduleGet(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
+	asRead(&m.ConnectionStateUpdatedTime, &m.LastActivityTime)
 	return answerModule(c, m)
 }
 

@@ -48,6 +48,20 @@ type SymmetricKey struct {
 	Secondary string `json:"secondaryKey"`
 }
 
+// MarshalJSON writes a key that is not there as null, as the service shows the
+// keys of identities that sign in otherwise. In a request, null asks for new keys
+// as "" does.
+func (k SymmetricKey) MarshalJSON() ([]byte, error) {
+	return EncodeJSON(map[string]any{"primaryKey": orNull(k.Primary), "secondaryKey": orNull(k.Secondary)})
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
 // PurgeResult says how many cloud-to-device messages were thrown away.
 type PurgeResult struct {
 	DeviceID string  `json:"deviceId"`

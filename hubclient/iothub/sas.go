@@ -164,10 +164,19 @@ func (t Token) readings() []string {
 	return out
 }
 
-var secrets = regexp.MustCompile(`(?i)((?:\bsig|SharedAccessKey|primaryKey|secondaryKey)"?\s*[=:]\s*"?)[^&;"\s]+`)
+var (
+	secrets = regexp.MustCompile(`(?i)((?:\bsig|SharedAccessKey|primaryKey|secondaryKey)"?\s*[=:]\s*"?)([^&;"\s]+)`)
+	unset   = regexp.MustCompile(`^null([,}].*)?$`) // a key that is not there, in JSON
+)
 
 // MaskSecrets replaces signatures and keys in a text by stars, for traces and
 // logs.
 func MaskSecrets(s string) string {
-	return secrets.ReplaceAllString(s, "${1}***")
+	return secrets.ReplaceAllStringFunc(s, func(found string) string {
+		parts := secrets.FindStringSubmatch(found)
+		if unset.MatchString(parts[2]) {
+			return found
+		}
+		return parts[1] + "***"
+	})
 }

@@ -146,6 +146,14 @@ func TestMaskSecrets(t *testing.T) {
 			t.Errorf("MaskSecrets leaves a secret: %s", got)
 		}
 	}
+	for _, in := range []string{`{"primaryKey":null,"secondaryKey": null}`, `{"secondaryKey":null}`} {
+		if got := iothub.MaskSecrets(in); got != in {
+			t.Errorf("keys that are not there: %s", got)
+		}
+	}
+	if got := iothub.MaskSecrets("SharedAccessKey=nullified"); got != "SharedAccessKey=***" {
+		t.Errorf("MaskSecrets = %s", got)
+	}
 	if got := iothub.MaskSecrets("HostName=h;SharedAccessKeyName=p;SharedAccessKey=k;DeviceId=d"); got != "HostName=h;SharedAccessKeyName=p;SharedAccessKey=***;DeviceId=d" {
 		t.Errorf("MaskSecrets = %s", got)
 	}
