@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,18 +123,19 @@ func (s *storm) makeDevices(count int) {
 func (s *storm) connectAll() {
 	s.Helper()
 	var all sync.WaitGroup
+	var refused atomic.Int64
+	var reason atomic.Pointer[error]
 	for i := range s.devices {
 		all.Go(func() {
-			d := s.connectDevice(fmt.Sprint("s", i), &besieged{key: s.tokens[i]})
-			if d == nil {
-				s.Errorf("device %d was not let in", i)
-				return
+			var err error
+			if s.devices[i], err = s.connectDevice(fmt.Sprint("s", i), &besieged{key: s.tokens[i]}); err != nil {
+				refused.Add(1)
+				reason.Store(&err)
 			}
-			s.devices[i] = d
 		})
 	}
-	if all.Wait(); s.Failed() {
-		s.FailNow()
+	if all.Wait(); refused.Load() > 0 {
+		s.Fatalf("%d devices were not let in, the last one for %v", refused.Load(), *reason.Load())
 	}
 }
 

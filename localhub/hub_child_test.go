@@ -3,6 +3,7 @@ package localhub
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,9 +20,9 @@ import (
 // its data folder.
 const childVariable = "TWINBOARD_TEST_CHILD"
 
-// children are these programs. They end with their process.
+// children are these programs.
 var children = map[string]func(data string) error{
-	"serve": serveForever,
+	"serve": func(data string) error { return serveUntilLeft(data, func(string) {}) },
 	"open":  openOnly,
 }
 
@@ -45,9 +46,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serveForever is a hub like any other. It says on standard output when it
-// serves.
-func serveForever(data string) error {
+// serveUntilLeft is a hub like any other. It says on standard output when it
+// serves, hands on the lines of standard input, and ends with it: with the test,
+// however that ends.
+func serveUntilLeft(data string, heard func(line string)) error {
 	h, err := New(Options{Data: data, HTTPS: "127.0.0.1:0", MQTT: "127.0.0.1:0"})
 	if err != nil {
 		return err
@@ -56,7 +58,11 @@ func serveForever(data string) error {
 		return err
 	}
 	fmt.Fprintln(os.Stdout, "ready")
-	select {}
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		heard(lines.Text())
+	}
+	return errors.New("the test has ended")
 }
 
 // child is a running program of these.
@@ -100,6 +106,10 @@ func startChildFor(t *testing.T, what, data string, most time.Duration) *child {
 	c := &child{t: t, cmd: cmd, in: in, out: bufio.NewReader(out)}
 	c.kill = sync.OnceFunc(func() { _ = cmd.Process.Kill() })
 	c.timer = time.AfterFunc(most, c.kill)
+	t.Cleanup(func() { // of a test that failed
+		c.kill()
+		_ = cmd.Wait()
+	})
 	return c
 }
 

@@ -3,7 +3,6 @@
 package localhub
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,16 +39,12 @@ func init() {
 // this process, so it takes no rights and holds for root too.
 func serveOnFullDisk(data string) error {
 	signal.Ignore(syscall.SIGXFSZ) // the write fails instead
-	go func() {
-		lines := bufio.NewScanner(os.Stdin)
-		for lines.Scan() {
-			if err := limitFiles(data, lines.Text() == "full"); err != nil {
-				fmt.Println(err)
-			}
-			fmt.Println(lines.Text())
+	return serveUntilLeft(data, func(line string) {
+		if err := limitFiles(data, line == "full"); err != nil {
+			fmt.Fprintln(os.Stdout, err)
 		}
-	}()
-	return serveForever(data)
+		fmt.Fprintln(os.Stdout, line)
+	})
 }
 
 func limitFiles(data string, full bool) error {
@@ -94,7 +89,10 @@ func TestAFullDiskStopsWritesAlone(t *testing.T) {
 	w.dial()
 	defer w.http.CloseIdleConnections()
 	d := s.devices["d"]
-	line := w.connectDevice("d", d)
+	line, err := w.connectDevice("d", d)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.patches("d", 2, http.StatusOK)
 	c.say("full")
 	w.patches("d", 3, http.StatusInternalServerError)

@@ -105,41 +105,39 @@ func (w *besieger) patchTwin(id string, d *besieged) {
 // report sends one reported patch after the other, each on the condition that
 // it makes the version it carries.
 func (w *besieger) report(id string, d *besieged) {
-	line := w.connectDevice(id, d)
-	if line == nil {
-		return
+	line, err := w.connectDevice(id, d)
+	if err != nil {
+		return // the hub is gone
 	}
 	defer line.conn.Close()
 	for version := d.reported; w.reportOne(line, d, version); version++ {
 	}
 }
 
-// connectDevice returns nil when the hub is gone.
-func (w *besieger) connectDevice(id string, d *besieged) *thing {
-	conn, err := tls.Dial("tcp", w.at.MQTT, w.tls)
-	if err != nil {
-		return nil
-	}
-	line := &thing{T: w.T, conn: conn, r: bufio.NewReader(conn)}
+func (w *besieger) connectDevice(id string, d *besieged) (*thing, error) {
 	password, err := iothub.Sign("localhost/devices/"+id, d.key, "", time.Now().Add(time.Hour))
 	if err != nil {
-		w.Error(err)
-		return nil
+		return nil, err
 	}
+	conn, err := tls.Dial("tcp", w.at.MQTT, w.tls)
+	if err != nil {
+		return nil, err
+	}
+	line := &thing{T: w.T, conn: conn, r: bufio.NewReader(conn), patience: time.Minute}
 	hello := connect{protocol: "MQTT", level: 4, flags: 0xc2, keepAlive: 60, id: id, user: "localhost/" + id + "/?api-version=2021-04-12", password: password}
-	if _, err := conn.Write(hello.bytes()); err != nil {
-		conn.Close()
-		return nil
-	}
-	ack, err := line.read()
-	if err == nil && (ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0) {
-		w.Errorf("%s: CONNACK %d", id, ack.ReasonCode)
+	_, err = conn.Write(hello.bytes())
+	var ack packets.Packet
+	if err == nil {
+		ack, err = line.read()
 	}
 	if err != nil {
 		conn.Close()
-		return nil
+		return nil, err
 	}
-	return line
+	if ack.FixedHeader.Type != packets.Connack || ack.ReasonCode != 0 {
+		w.Errorf("%s: CONNACK %d", id, ack.ReasonCode)
+	}
+	return line, nil
 }
 
 func (w *besieger) reportOne(line *thing, d *besieged, base int64) bool {

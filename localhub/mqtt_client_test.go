@@ -3,6 +3,7 @@ package localhub
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
@@ -28,6 +29,8 @@ type thing struct {
 	*testing.T
 	conn net.Conn
 	r    *bufio.Reader
+	// patience is how long read waits for a packet, 0 for 10 seconds.
+	patience time.Duration
 }
 
 func (w *wire) dial() *thing {
@@ -153,7 +156,7 @@ func (d *thing) send(b []byte) {
 // read returns the next packet.
 func (d *thing) read() (packets.Packet, error) {
 	var pk packets.Packet
-	if err := d.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := d.conn.SetReadDeadline(time.Now().Add(cmp.Or(d.patience, 10*time.Second))); err != nil {
 		return pk, err
 	}
 	first, err := d.r.ReadByte()
