@@ -295,3 +295,22 @@ func TestTooMuch(t *testing.T) {
 	}
 	n.unharmed(5*time.Second, 512<<20)
 }
+
+// TestManyLargeBodies sends many bodies at once that are small to send and large
+// to hold: a few at a time are taken apart.
+func TestManyLargeBodies(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	n := w.witness()
+	body := `{"tags":{"a":[` + strings.Repeat("{},", 600_000) + `{}]}}`
+	var senders sync.WaitGroup
+	for range 12 {
+		senders.Go(func() {
+			if r := w.call(http.MethodPatch, "/twins/d1", body); r.Status != http.StatusBadRequest {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+		})
+	}
+	senders.Wait()
+	n.unharmed(5*time.Second, 512<<20)
+}

@@ -284,7 +284,7 @@ func parseReported(patch []byte) (iothub.Document, error) {
 	}
 	delete(doc, "$metadata")
 	delete(doc, "$version")
-	return doc, overLimit(iothub.CheckContent(iothub.SectionReported, doc))
+	return doc, checkSection(iothub.SectionReported, doc)
 }
 
 func (r *registry) report(b *batch, key twinKey, doc iothub.Document, base *int64) (*store.Record, error) {

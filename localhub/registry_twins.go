@@ -60,10 +60,20 @@ func (r *registry) replaceTwin(ctx context.Context, by actor, key twinKey, p iot
 }
 
 func checkPatch(p iothub.TwinPatch) error {
-	if err := iothub.CheckContent(iothub.SectionTags, p.Tags); err != nil {
-		return overLimit(err)
+	if err := checkSection(iothub.SectionTags, p.Tags); err != nil {
+		return err
 	}
-	return overLimit(iothub.CheckContent(iothub.SectionDesired, p.Desired))
+	return checkSection(iothub.SectionDesired, p.Desired)
+}
+
+// checkSection refuses what no twin could take, so that the writer never has to
+// merge it.
+func checkSection(section iothub.SectionName, patch iothub.Document) error {
+	err := iothub.CheckContent(section, patch)
+	if err == nil {
+		err = iothub.CheckSize(section, nil, iothub.Merge(nil, patch)) // without its nulls
+	}
+	return overLimit(err)
 }
 
 // explained is what the service answers, with the reason in the chain for those

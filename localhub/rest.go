@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -27,6 +28,10 @@ const (
 	maxBody = 2 << 20
 	// maxBulkBody fits a hundred identities with full tags and desired.
 	maxBulkBody = 8 << 20
+	// largeBody is far more than a twin has; largeAtOnce bodies that are larger
+	// are taken apart at a time.
+	largeBody   = 256 << 10
+	largeAtOnce = 4
 	// idleTimeout is long because Node's SDK reuses idle sockets and does not
 	// repeat a request that hits a closed one.
 	idleTimeout       = 5 * time.Minute
@@ -43,6 +48,7 @@ type restServer struct {
 	http  *http.Server
 	echo  *echo.Echo
 	lobby *lobby
+	large chan struct{} // holds one for each large body that is taken apart
 	// stopping ends every stream, so that close need not wait for them.
 	stopping  chan struct{}
 	stop      func()
@@ -89,7 +95,7 @@ func (s *restServer) routes() []route {
 }
 
 func newRESTServer(h *Hub) *restServer {
-	s := &restServer{hub: h, lobby: newLobby(), stopping: make(chan struct{}), heartbeat: changesHeartbeat}
+	s := &restServer{hub: h, lobby: newLobby(), large: make(chan struct{}, largeAtOnce), stopping: make(chan struct{}), heartbeat: changesHeartbeat}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -188,9 +194,36 @@ func (s *restServer) guard(r route) echo.HandlerFunc {
 			return err
 		}
 		req.Body = http.MaxBytesReader(c.Response(), req.Body, limit)
-		return r.handle(c, by)
+		if req.ContentLength >= 0 && req.ContentLength <= largeBody || r.calls() {
+			return r.handle(c, by)
+		}
+		return s.handleLarge(c, by, r)
 	}
 }
+
+// handleLarge takes few large bodies apart at a time: as values they need many
+// times their size. Each is read before, so that whoever sends slowly holds
+// nobody up.
+func (s *restServer) handleLarge(c echo.Context, by caller, r route) error {
+	text, err := body(c)
+	if err != nil {
+		return err
+	}
+	c.Request().Body = io.NopCloser(bytes.NewReader(text))
+	if len(text) > largeBody {
+		select {
+		case s.large <- struct{}{}:
+			defer func() { <-s.large }()
+		case <-c.Request().Context().Done():
+			return context.Cause(c.Request().Context())
+		}
+	}
+	return r.handle(c, by)
+}
+
+// calls reports whether a route waits for a device; its body is bounded by the
+// payload of a method.
+func (r route) calls() bool { return strings.HasSuffix(r.path, "/methods") }
 
 func (r route) bulk() bool { return r.method == http.MethodPost && r.path == "/devices" }
 

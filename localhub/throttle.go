@@ -65,7 +65,7 @@ func (t *throttle) take(group iothub.Throttled, n int) error {
 // requests and direct methods count by what is in them, and do so themselves.
 func (r route) throttledAs() iothub.Throttled {
 	switch {
-	case strings.HasPrefix(r.path, "/changes"), strings.HasSuffix(r.path, "/methods"), r.bulk():
+	case strings.HasPrefix(r.path, "/changes"), r.calls(), r.bulk():
 		return ""
 	case r.path == "/devices/query":
 		return iothub.ThrottleQueries
