@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Document is the content of a twin section (tags, desired or reported): a JSON
@@ -48,6 +49,9 @@ func ParseDocument(data []byte) (Document, error) {
 
 // ParseValue reads one JSON value of any kind. The error is a *SyntaxError.
 func ParseValue(data []byte) (any, error) {
+	if !utf8.Valid(data) { // which encoding/json would replace in silence
+		return nil, position(data, invalidUTF8(data), "invalid UTF-8 encoding")
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var v any
@@ -59,6 +63,18 @@ func ParseValue(data []byte) (any, error) {
 		return nil, position(data, len(data)-len(rest), "unexpected text after the JSON value")
 	}
 	return v, nil
+}
+
+// invalidUTF8 is the offset of the first byte that is no UTF-8.
+func invalidUTF8(data []byte) (offset int) {
+	for offset < len(data) {
+		r, size := utf8.DecodeRune(data[offset:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		offset += size
+	}
+	return offset
 }
 
 func syntaxError(data []byte, err error) error {

@@ -120,6 +120,8 @@ func TestParseDocumentErrors(t *testing.T) {
 		{`{"a":1} extra`, "line 1, column 9: unexpected text after the JSON value"},
 		{`[1]`, "the JSON must be an object"},
 		{`{"a":01}`, "line 1, column 7: invalid character '1' after object key:value pair"},
+		{"{\"é\":\n\"x\xff\"}", "line 2, column 3: invalid UTF-8 encoding"},
+		{"\"\ufffd\xc3", "line 1, column 3: invalid UTF-8 encoding"},
 		{`{a:1}`, "line 1, column 2: invalid character 'a' looking for beginning of object key string"},
 	} {
 		_, err := iothub.ParseDocument([]byte(tt.in))
