@@ -98,6 +98,16 @@ func (f *Feed[T]) Subscribe(after uint64) (missed []Item[T], sub *Subscription[T
 	return f.ring.latest(int(f.last - after)), sub, true
 }
 
+// Oldest is the first event that is still kept, its ID 0 when there is none.
+func (f *Feed[T]) Oldest() (first Item[T]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ring.count > 0 {
+		first = f.ring.newest(f.ring.count - 1)
+	}
+	return first
+}
+
 // Recent returns at most n of the kept events that match, oldest first.
 func (f *Feed[T]) Recent(n int, match func(T) bool) []Item[T] {
 	f.mu.Lock()

@@ -172,3 +172,16 @@ func BenchmarkPublish(b *testing.B) {
 		f.Publish(1)
 	}
 }
+
+func TestOldest(t *testing.T) {
+	f := feed.New[string](2)
+	if got := f.Oldest(); got.ID != 0 {
+		t.Errorf("the oldest of nothing is %v", got)
+	}
+	for i, want := range []uint64{1, 1, 2, 3} {
+		f.Publish("x")
+		if got := f.Oldest(); got.ID != want {
+			t.Errorf("after %d: the oldest is %d, want %d", i+1, got.ID, want)
+		}
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
 	"twinboard/hubclient/iothub"
 )
 
@@ -83,6 +85,21 @@ func (c *Client) Changes(ctx context.Context, after string) (*ChangeStream, erro
 		cancel()
 	})
 	return s, nil
+}
+
+// MessageBody reads the whole body of a message that the change feed told only
+// the beginning of: id is iothub.Telemetry.Whole. A body that the hub no longer
+// keeps is iothub.ErrResourceNotFound.
+func (c *Client) MessageBody(ctx context.Context, id string) ([]byte, error) {
+	resp, err := c.send(ctx, call{method: http.MethodGet, path: "/changes/bodies/" + escapeID(id), safe: true})
+	if err != nil {
+		return nil, fmt.Errorf("message body: %w", err)
+	}
+	body, err := runtime.Payload(resp)
+	if err != nil {
+		return nil, c.connectionError(ctx, err)
+	}
+	return body, nil
 }
 
 // isUnknownRoute recognises how a hub without the extension may answer: what

@@ -25,28 +25,12 @@ const (
 )
 
 func newChanges() *feed.Feed[iothub.Change] {
-	return feed.NewBounded(keptChanges, keptChangeBytes, sizeOfChange)
+	return feed.NewBounded(keptChanges, keptChangeBytes, iothub.Change.Weight)
 }
 
 // newBodies carries the whole bodies of long messages.
 func newBodies() *feed.Feed[[]byte] {
 	return feed.NewBounded(keptBodies, keptBodyBytes, func(b []byte) int { return len(b) })
-}
-
-// sizeOfChange estimates what an event takes in memory: a decoded document needs
-// some sixteen times its content.
-func sizeOfChange(c iothub.Change) int {
-	n := 512 + 16*(iothub.Size(c.Patch)+iothub.Size(c.Old))
-	if t := c.Telemetry; t != nil {
-		n += len(t.Body)
-		for name, value := range t.Properties {
-			n += len(name) + len(value)
-		}
-	}
-	if m := c.Method; m != nil {
-		n += len(m.Payload) + len(m.Answer)
-	}
-	return n
 }
 
 // change begins an event about a record that was just committed.

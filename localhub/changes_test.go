@@ -90,7 +90,7 @@ func TestChangesAreKeptWithinBounds(t *testing.T) {
 		changes.Publish(large)
 	}
 	kept := len(changes.Recent(keptChanges, nil))
-	if each := sizeOfChange(large); kept == 0 || kept*each > keptChangeBytes || (kept+1)*each <= keptChangeBytes {
+	if each := large.Weight(); kept == 0 || kept*each > keptChangeBytes || (kept+1)*each <= keptChangeBytes {
 		t.Errorf("%d changes of %d bytes are kept within %d", kept, each, keptChangeBytes)
 	}
 	for range keptChanges + 1 {

@@ -401,16 +401,20 @@ func (tab *tab) waitFor(parts ...string) {
 func TestEveryPageSpeaksBothLanguages(t *testing.T) {
 	b := newBoard(t)
 	fillSix(b)
-	id := regexp.MustCompile(`\b(devices|identity|error|layout|nav|state|device-id|connection|action|form|pager|limit|twin)\.[a-z][a-z.-]*\b`)
+	id := regexp.MustCompile(`\b(devices|identity|error|layout|nav|state|device-id|connection|action|form|pager|limit|twin|modules|messages|methods|trace)\.[a-z][a-z.-]*\b`)
 	english := regexp.MustCompile(`\b(the|device|and|with)\b`)
 	for _, path := range []string{
 		"/h/local/devices", "/h/local/devices?q=none&state=rejected,waiting&conn=offline", "/h/local/add-device",
 		"/h/local/devices/gate-01?view=identity&added=1", "/h/local/devices/gate-01/delete", "/h/local/devices/gate-01/disable",
-		"/h/local/devices/gate-99?view=identity", "/h/none/devices", "/nowhere",
+		"/h/local/devices/gate-99?view=identity", "/h/local/devices/gate-01?view=modules", "/h/local/devices/gate-01?view=messages", "/h/local/devices/gate-01?view=methods",
+		"/h/local/devices/gate-01/modules/none", "/h/none/devices", "/nowhere",
 	} {
 		for _, lang := range text.Languages() {
 			p := b.get(path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "lang=" + lang)
 			words := p.text("body") + p.text("title")
+			for _, code := range p.all("pre") { // what is typed elsewhere has no language
+				words = strings.ReplaceAll(words, strings.Join(wordsOf(code), " "), "")
+			}
 			if found := id.FindString(words); found != "" {
 				t.Errorf("%s in %s shows the message id %s", path, lang, found)
 			}

@@ -90,7 +90,7 @@ func TestModuleTwin(t *testing.T) {
 	}
 	wantDocument(t, "the module's settings", twin.Properties.Desired.Value, "{}")
 	wantDocument(t, "the device's own", b.twin("pump-07").Properties.Desired.Value, `{"own":1}`)
-	b.get(cam + "?view=json").wantStatus(http.StatusOK).want("h1", "cam")
+	b.get(cam+"?view=json").wantStatus(http.StatusOK).want("h1", "cam")
 }
 
 // TestModulePageIsLive follows a module, which the picture of the hub does not

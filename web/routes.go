@@ -55,11 +55,14 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/devices/:id/secret", s.deviceSecret)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
+	h.GET("/messages/:message", s.messageBody)
+	h.POST("/devices/:id/methods", s.methodCall)
 	h.POST("/devices/:id/modules", s.moduleAdd)
 	h.GET("/devices/:id/modules/:module", s.devicePage)
 	h.GET("/devices/:id/modules/:module/delete", s.deviceDeletePage)
 	h.POST("/devices/:id/modules/:module/delete", s.deviceDelete)
 	h.POST("/devices/:id/modules/:module/secret", s.deviceSecret)
+	h.POST("/devices/:id/modules/:module/methods", s.methodCall)
 	h.GET("/devices/:id/modules/:module/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/modules/:module/edit/:section", s.twinEditSave)
 	h.GET("/query", s.queryPage)
@@ -95,6 +98,10 @@ func (s *Server) devicePage(c echo.Context) error {
 	switch c.QueryParam("view") {
 	case "":
 		return s.twinPage(c)
+	case "messages":
+		return s.messagesPage(c)
+	case "methods":
+		return s.methodsPage(c)
 	case "modules":
 		if c.Param("module") == "" {
 			return s.modulesPage(c)
@@ -112,6 +119,10 @@ func (s *Server) deviceLive(c echo.Context) error {
 	switch c.QueryParam("view") {
 	case "":
 		return s.twinLive(c)
+	case "messages":
+		return s.messagesLive(c)
+	case "methods":
+		return s.methodsLive(c)
 	case "modules":
 		return s.modulesLive(c)
 	case "identity":

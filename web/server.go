@@ -44,6 +44,7 @@ type Server struct {
 	handler http.Handler
 	streams *streams
 	starts  map[*Hub]*starts // of simulated devices
+	calls   map[*Hub]*methodCalls
 }
 
 // New makes a dashboard. It begins nothing in the background.
@@ -53,7 +54,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, hosts: map[string]bool{}, log: o.Log, now: o.Now,
-		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{},
+		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{}, calls: map[*Hub]*methodCalls{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -67,6 +68,7 @@ func New(o Options) (*Server, error) {
 	for _, h := range o.Hubs {
 		s.hubs = append(s.hubs, &h)
 		s.starts[&h] = newStarts(&h)
+		s.calls[&h] = newMethodCalls(&h, s.now)
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -106,6 +108,9 @@ func (s *Server) Close(ctx context.Context) error {
 	err := s.streams.close(ctx)
 	for _, starting := range s.starts {
 		err = errors.Join(err, starting.close(ctx))
+	}
+	for _, calls := range s.calls {
+		err = errors.Join(err, calls.close(ctx))
 	}
 	return err
 }

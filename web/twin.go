@@ -134,7 +134,7 @@ func (s *Server) subjectFrame(c echo.Context, page *views.PageProps, k subject, 
 // address, "" for the comparison.
 func twinTabs(ctx context.Context, h *Hub, k subject, current string) []views.Tab {
 	tabs := []views.Tab{{Label: text.T(ctx, "twin.tab.compare"), Href: h.twinPath(k), Current: current == ""}}
-	for _, view := range []string{"modules", "json", "identity"} {
+	for _, view := range []string{"messages", "methods", "modules", "json", "identity"} {
 		if view == "modules" && k.module != "" {
 			continue
 		}

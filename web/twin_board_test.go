@@ -148,8 +148,8 @@ func (b *board) twin(id string) *iothub.Twin {
 	return t
 }
 
-// connect is the device itself: it returns a way to report.
-func (b *board) connect(id string) (report func(patch string), disconnect func()) {
+// dial connects as the device itself.
+func (b *board) dial(id string) mqtt.Client {
 	b.t.Helper()
 	d, err := b.client.GetDevice(b.t.Context(), id)
 	if err != nil {
@@ -166,6 +166,14 @@ func (b *board) connect(id string) (report func(patch string), disconnect func()
 		SetAutoReconnect(false).SetProtocolVersion(4)
 	client := mqtt.NewClient(o)
 	b.wait(client.Connect())
+	b.t.Cleanup(func() { client.Disconnect(0) })
+	return client
+}
+
+// connect is the device itself: it returns a way to report.
+func (b *board) connect(id string) (report func(patch string), disconnect func()) {
+	b.t.Helper()
+	client := b.dial(id)
 	answers := make(chan string, 16)
 	b.wait(client.Subscribe(iothub.FilterTwinResponses, 0, func(_ mqtt.Client, m mqtt.Message) { answers <- m.Topic() }))
 	report = func(patch string) {
@@ -180,7 +188,6 @@ func (b *board) connect(id string) (report func(patch string), disconnect func()
 			b.t.Fatal("the hub does not answer the device")
 		}
 	}
-	b.t.Cleanup(func() { client.Disconnect(0) })
 	return report, func() { client.Disconnect(0) }
 }
 

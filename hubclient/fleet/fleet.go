@@ -51,6 +51,9 @@ type Status struct {
 	// AsOf is when everything in the picture was true: now, when Live.
 	AsOf time.Time
 	Live bool // the change feed keeps the picture
+	// NoFeed says that the hub offers no change feed: what happens between two
+	// reads cannot be seen.
+	NoFeed bool
 	// Filling says that the twins are being read, the first time or again.
 	Filling bool
 	// Err is why the hub cannot be read at the moment: a
@@ -92,8 +95,9 @@ func deviceOf(e *entry) (Device, bool) {
 
 // Activity is one event of the hub's change feed as the hub told it, modules,
 // telemetry, methods and deliveries included; or, with Gap, that the hub could
-// not tell what came before.
+// not tell what came before. At is when the picture heard of it.
 type Activity struct {
+	At     time.Time
 	Change iothub.Change
 	Gap    bool
 }
@@ -101,8 +105,12 @@ type Activity struct {
 // replay is how many updates can be replayed to a page that comes back.
 const replay = 4096
 
-// kept is how many activities can be looked up later.
-const kept = 8192
+// kept is how many activities can be looked up later, within keptBytes of memory
+// by estimate.
+const (
+	kept      = 8192
+	keptBytes = 64 << 20
+)
 
 // Fleet is the picture of one hub. It may be used by any number of goroutines.
 type Fleet struct {
@@ -144,7 +152,7 @@ func New(client *hubclient.Client, o Options) *Fleet {
 	}
 	f.picture = newPicture()
 	f.updates = feed.New[Update](replay)
-	f.activity = feed.New[Activity](kept)
+	f.activity = feed.NewBounded(kept, keptBytes, func(a Activity) int { return a.Change.Weight() })
 	f.rereads = newRereads()
 	f.clock = newClock(f.now)
 	f.interest = interest{asked: make(chan struct{}, 1)}
@@ -212,6 +220,7 @@ func (f *Fleet) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, hubclient.ErrNoChangeFeed):
+			f.change(func(s *Status) { s.NoFeed = true })
 			f.crawl(ctx)
 			return
 		case err != nil:
@@ -344,7 +353,7 @@ func (f *Fleet) change(do func(*Status)) {
 		s.AsOf = f.now()
 	}
 	sameErr := (before.Err == nil) == (s.Err == nil)
-	same := sameErr && before.Live == s.Live && before.Complete == s.Complete && before.Filling == s.Filling
+	same := sameErr && before.Live == s.Live && before.Complete == s.Complete && before.Filling == s.Filling && before.NoFeed == s.NoFeed
 	f.mu.Unlock()
 	if !same {
 		f.updates.Publish(Update{Reset: true})

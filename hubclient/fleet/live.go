@@ -40,7 +40,7 @@ func (l *follower) follow(ctx context.Context, opened func()) error {
 		l.cursor = stream.Cursor()
 		switch {
 		case errors.Is(err, hubclient.ErrChangeFeedReset):
-			l.f.activity.Publish(Activity{Gap: true})
+			l.f.activity.Publish(Activity{At: l.f.now(), Gap: true})
 			l.refill(ctx)
 		case errors.Is(err, io.EOF):
 			return nil
@@ -48,7 +48,7 @@ func (l *follower) follow(ctx context.Context, opened func()) error {
 			return err
 		default:
 			l.f.apply(change)
-			l.f.activity.Publish(Activity{Change: change})
+			l.f.activity.Publish(Activity{At: l.f.now(), Change: change})
 		}
 	}
 }

@@ -61,6 +61,22 @@ type Change struct {
 	Method *MethodCall `json:"method,omitempty"`
 }
 
+// Weight estimates what a change takes in memory, in bytes: a decoded document
+// needs some sixteen times its content.
+func (c Change) Weight() int {
+	n := 512 + 16*(Size(c.Patch)+Size(c.Old))
+	if t := c.Telemetry; t != nil {
+		n += len(t.Body)
+		for name, value := range t.Properties {
+			n += len(name) + len(value)
+		}
+	}
+	if m := c.Method; m != nil {
+		n += len(m.Payload) + len(m.Answer)
+	}
+	return n
+}
+
 // MethodCall is a direct method that a service called on a device, and what
 // became of it. Cut says that Payload, Answer or both are only the beginning.
 type MethodCall struct {
