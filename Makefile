@@ -11,7 +11,7 @@ KILLROUNDS ?= 1000
 CONNECTIONS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill storm e2e conformance fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill storm e2e conformance lighthouse fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ e2e: setup ## browser tests only
 conformance: setup ## Microsoft's SDKs against the local hub only
 	$(GO) test -count=1 -timeout 10m ./localhub/conformance
 
+lighthouse: setup build ## score overview, devices, twin and query with Lighthouse
+	@scripts/setup.sh scripts/lighthouse
+	@node scripts/lighthouse/run.mjs bin/twinboard $(REPORTS)
+
 race: ## every test under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 30m $(PACKAGES)
 
@@ -72,4 +76,4 @@ fmt: ## format the Go and templ sources
 	@$(TEMPL) fmt views
 
 clean: ## remove what was built and installed here
-	@rm -rf bin node_modules localhub/conformance/node_modules
+	@rm -rf bin node_modules localhub/conformance/node_modules scripts/lighthouse/node_modules

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the browser and SDK tests need: Chromium and Node from Debian
 # when they are missing and we may, npm packages from the lock files. Says in
-# one line what is missing where it cannot.
+# one line what is missing where it cannot. Arguments are further folders whose
+# npm packages to install.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,7 +30,7 @@ fi
 # Versions are those of the lock file, which stays as it is. Not npm ci: it
 # refuses a lock file without the optional binaries of every other platform.
 # Only when the lock file is newer than what it made, because it is slow.
-for dir in . localhub/conformance; do
+for dir in . localhub/conformance "$@"; do
 	[ -f "$dir/package-lock.json" ] || continue
 	stamp="$dir/node_modules/.twinboard-stamp"
 	if [ ! -f "$stamp" ] || [ "$dir/package-lock.json" -nt "$stamp" ]; then
