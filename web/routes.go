@@ -33,7 +33,7 @@ import (
 
 // routes is the whole table, and the way of a request to its handler.
 func (s *Server) routes(e *echo.Echo) {
-	e.Use(requestID, setHeaders, s.readTaste, recoverPanics, s.checkHost, checkOrigin, limitBody, s.findHub)
+	e.Use(compress(), requestID, setHeaders, s.readTaste, recoverPanics, s.checkHost, checkOrigin, limitBody, s.findHub)
 
 	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
 	e.GET("/", s.toHub("/devices"))

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"compress/gzip"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"twinboard/hubclient/iothub"
+	"twinboard/static"
 )
 
 // maxBody is the largest request body: a form with a whole twin, its base and
@@ -34,6 +37,19 @@ func randomName(bytes int) string {
 	b := make([]byte, bytes)
 	rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// compress packs pages and data, which shrink to a tenth: that counts behind a
+// proxy and on a phone. Files are packed already; event streams must not wait for
+// a block to fill.
+func compress() echo.MiddlewareFunc {
+	return middleware.GzipWithConfig(middleware.GzipConfig{
+		Level: gzip.BestSpeed, MinLength: 1 << 10,
+		Skipper: func(c echo.Context) bool {
+			path := c.Request().URL.Path
+			return strings.HasPrefix(path, "/live/") || strings.HasPrefix(path, static.Prefix)
+		},
+	})
 }
 
 // recoverPanics turns a panic into an error: one broken page must not end the

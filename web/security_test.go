@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -130,6 +132,29 @@ func TestHeaders(t *testing.T) {
 	}
 	if w := ask(s, http.MethodGet, "/static/app.css", "", nil); w.Code != http.StatusOK || w.Header().Get("Cache-Control") == "no-store" {
 		t.Errorf("the style sheet: status %d, Cache-Control %q", w.Code, w.Header().Get("Cache-Control"))
+	}
+}
+
+func TestPagesArePacked(t *testing.T) {
+	s := newServer(t, nil)
+	plain := ask(s, http.MethodGet, "/h/local/add-device", "", nil)
+	packed := ask(s, http.MethodGet, "/h/local/add-device", "", map[string]string{"Accept-Encoding": "gzip"})
+	if got := plain.Header().Get("Content-Encoding"); got != "" {
+		t.Errorf("who did not ask for it gets %q", got)
+	}
+	if got := packed.Header().Get("Content-Encoding"); got != "gzip" {
+		t.Fatalf("Content-Encoding is %q, want gzip", got)
+	}
+	if packed.Body.Len() > plain.Body.Len()/2 {
+		t.Errorf("%d bytes became %d", plain.Body.Len(), packed.Body.Len())
+	}
+	reader, err := gzip.NewReader(packed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(reader)
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(page)), "</html>") {
+		t.Errorf("unpacked it is %d bytes of no page: %v", len(page), err)
 	}
 }
 
