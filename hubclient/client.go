@@ -138,6 +138,18 @@ type operation struct {
 // send runs a call and returns an answer with a 2xx status; anything else is an
 // error, as described at ConnectionError.
 func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
+	resp, err := c.exchange(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return nil, c.refusal(resp)
+	}
+	return resp, nil
+}
+
+// exchange runs a call and returns its answer, whatever its status.
+func (c *Client) exchange(ctx context.Context, k call) (*http.Response, error) {
 	req, err := c.request(ctx, k)
 	if err != nil {
 		return nil, err
@@ -145,9 +157,6 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	resp, err := c.pipeline.Do(req)
 	if err != nil {
 		return nil, c.connectionError(ctx, err)
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, c.refusal(resp)
 	}
 	return resp, nil
 }

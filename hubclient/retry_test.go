@@ -42,6 +42,10 @@ var operations = []struct {
 		_, err := c.UpdateDevice(ctx, iothub.Device{DeviceID: "d"}, nil)
 		return err
 	}},
+	{"Bulk", false, func(ctx context.Context, c *Client) error {
+		_, err := c.Bulk(ctx, []BulkItem{{Mode: iothub.ImportDelete, Device: iothub.Device{DeviceID: "d"}}})
+		return err
+	}},
 	{"DeleteDevice", false, func(ctx context.Context, c *Client) error { return c.DeleteDevice(ctx, "d", nil) }},
 	{"UpdateTwin", false, func(ctx context.Context, c *Client) error {
 		_, err := c.UpdateTwin(ctx, "d", iothub.TwinPatch{Tags: iothub.Document{"a": "b"}}, nil)

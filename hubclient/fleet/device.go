@@ -51,6 +51,12 @@ func (d Device) Value(path string) (text string, ok bool) {
 	return v.text, ok
 }
 
+// Identity is the device's id with the tag of its identity.
+func (d Device) Identity() Identity {
+	v, _ := valueOf(lookup(d.entry.raw, []string{"deviceEtag"}))
+	return Identity{ID: d.ID, ETag: iothub.ETag(v.text)}
+}
+
 // Paths are the paths of the device's values, in their order.
 func (d Device) Paths() []string { return d.entry.shape.paths }
 

@@ -77,18 +77,24 @@ type Page struct {
 	AllStates map[iothub.State]int
 }
 
-// IDs are the ids of all devices that match a query, in its order, whatever its
-// page.
-func (f *Fleet) IDs(q Query) []string {
+// Identity names a device of a list, with the tag its identity had then: for a
+// change of it that must not meet another.
+type Identity struct {
+	ID   string
+	ETag iothub.ETag
+}
+
+// Matching are all devices that match a query, in its order, whatever its page.
+func (f *Fleet) Matching(q Query) []Identity {
 	f.interest.touch(f.now())
 	q = q.bounded()
 	q.After, q.Facets, q.Limit = "", nil, f.picture.len()+1
 	page, _ := f.picture.page(q, nil)
-	ids := make([]string, len(page.Devices))
+	all := make([]Identity, len(page.Devices))
 	for i, d := range page.Devices {
-		ids[i] = d.ID
+		all[i] = d.Identity()
 	}
-	return ids
+	return all
 }
 
 // bounded leaves out what is no path, or one too many.
