@@ -11,6 +11,11 @@ type DevicesProps struct {
 	Filter DevicesFilter
 	Table  DevicesTable
 	Foot   PagerProps
+	// Columns and Select are what one can do with the table.
+	Columns ColumnChooser
+	Select  SelectProps
+	// Reading says that nothing is known of the hub yet.
+	Reading bool
 	// None says that the hub has no devices at all, which is no filter's doing.
 	None bool
 	// SimulatorHref leads to the simulator, from a hub without devices.
@@ -19,8 +24,9 @@ type DevicesProps struct {
 	NoHits string
 	// OpenID is an exact id that the list does not know; OpenHref its page.
 	OpenID, OpenHref string
-	CSVHref          string
-	Add              DeviceAddProps
+	// ImportHref leads to the form for many devices.
+	ImportHref string
+	Add        DeviceAddProps
 }
 
 // DevicesNotice says why the list may be behind; empty when it is not. The
@@ -30,21 +36,53 @@ type DevicesNotice struct{ Title, Text string }
 // DevicesFilter is what of the list is shown. Hidden are the fields that the
 // search form carries along.
 type DevicesFilter struct {
-	Text        string
-	Hidden      []Hidden
-	States      []StateChoice
-	StateLabel  string // what is chosen, in one or two words
-	AllStates   string // address with every state
-	NeedsLook   ChoiceLink
-	Connections []ChoiceLink
-	Chips       []ChipProps
-	ClearHref   string
+	Text      string
+	Hidden    []Hidden
+	Facets    []Facet
+	Chips     []ChipProps
+	ClearHref string
 }
 
-// StateChoice is one of the ten states in the filter's menu.
-type StateChoice struct {
-	State, Count, Href string
-	Chosen             bool
+// Facet is one property of devices with the values to choose from. Its label is
+// a path when Mono. More are folded away; Rest says how many are not listed.
+type Facet struct {
+	ID, Label string
+	Mono      bool
+	Items     []FacetItem
+	More      []FacetItem
+	MoreLabel string
+	Rest      string
+}
+
+// FacetItem is one value: a link that chooses it or lets it go. State is the
+// sign before it, if any; Value sets the label as a value.
+type FacetItem struct {
+	State, Label, Count, Href string
+	Value, Chosen             bool
+}
+
+// ColumnChooser offers paths to show as columns.
+type ColumnChooser struct {
+	Action string
+	Hidden []Hidden
+	Paths  []ColumnChoice
+	Most   string // how many are possible
+}
+
+// ColumnChoice is one path with a value that a device has there. Param is its
+// value in the address.
+type ColumnChoice struct {
+	Path, Param, Example, Count string
+	Chosen                      bool
+}
+
+// SelectProps is the bar for what is selected in the list. One, Many and All say
+// how much that is, with {n} for the number; Action takes the choice.
+type SelectProps struct {
+	Action         string
+	One, Many, All string
+	AllLabel       string // "" when the page shows everything
+	Page           string // label of the choice of all rows
 }
 
 // ChoiceLink is one of several addresses of a page.
@@ -69,9 +107,16 @@ type DeviceRowProps struct {
 	State      string
 	Differs    string // "1 of 9"
 	Connection ConnectionProps
-	Since      AgeProps // when the state began; Text "" for no state
+	Values     []RowValue // of the columns chosen
+	Since      AgeProps   // when the state began; Text "" for no state
 	Disabled   bool
 	Gone       bool // deleted while the page was open
+}
+
+// RowValue is a value of a device in a column of one's choice.
+type RowValue struct {
+	Label, Text string
+	None        bool // the device has nothing there
 }
 
 // dom is the element's id on the page.

@@ -124,6 +124,8 @@ func shortcuts() []shortcut {
 		{"j", "keys.next", "[data-row]"},
 		{"k", "keys.previous", "[data-row]"},
 		{"keys.key.enter", "keys.open", "[data-row]"},
+		{"x", "keys.select", "[data-select]"},
+		{"keys.key.shift-x", "keys.select-to", "[data-select]"},
 		{"e", "keys.edit", "[data-key='e']"},
 		{"keys.key.submit", "keys.submit", "main [data-default], form[method=post] input:not([type=hidden]), form textarea"},
 		{"keys.key.escape", "keys.escape", ""},

@@ -4,8 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,89 +20,6 @@ const devicesPerPage = 25
 // needsLook are the states that do not heal by themselves.
 var needsLook = []iothub.State{iothub.Rejected, iothub.Differs, iothub.TypeDiffers, iothub.Silent}
 
-// sorts are the orders of the list by their name in the address.
-var sorts = map[string]string{
-	"id": fleet.SortID, "state": fleet.SortState, "since": fleet.SortSince, "connection": fleet.SortConnection,
-}
-
-// connections are the filters by connection by their name in the address.
-var connections = map[string]string{"online": iothub.Connected, "offline": iothub.Disconnected}
-
-// listing is what the address of the list says: ?q= text, state= one or more,
-// conn=, sort= (with - for descending), from= the place of a page. Unknown
-// values are as good as none.
-type listing struct {
-	text   string
-	states []iothub.State
-	conn   string // "online", "offline" or ""
-	sort   string // a key of sorts
-	desc   bool
-	from   string
-}
-
-func parseListing(q url.Values) listing {
-	l := listing{text: strings.TrimSpace(q.Get("q")), from: q.Get("from")}
-	for state := range strings.SplitSeq(q.Get("state"), ",") {
-		if slices.Contains(iothub.States, iothub.State(state)) && state != string(iothub.DeviceOnly) {
-			l.states = append(l.states, iothub.State(state))
-		}
-	}
-	if _, ok := connections[q.Get("conn")]; ok {
-		l.conn = q.Get("conn")
-	}
-	l.sort, l.desc = strings.CutPrefix(q.Get("sort"), "-")
-	if _, ok := sorts[l.sort]; !ok {
-		l.sort, l.desc = "id", false
-	}
-	return l
-}
-
-// values are the parameters of the address that shows the listing.
-func (l listing) values() url.Values {
-	q := url.Values{}
-	set := func(name, value string) {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	set("q", l.text)
-	set("conn", l.conn)
-	set("from", l.from)
-	names := make([]string, len(l.states))
-	for i, s := range l.states {
-		names[i] = string(s)
-	}
-	set("state", strings.Join(names, ","))
-	switch {
-	case l.desc:
-		set("sort", "-"+l.sort)
-	case l.sort != "id":
-		set("sort", l.sort)
-	}
-	return q
-}
-
-// href is the address of the listing, changed by with.
-func (l listing) href(path string, with func(*listing)) string {
-	l.states = slices.Clone(l.states)
-	l.from = "" // another choice begins at its first page
-	with(&l)
-	if q := l.values().Encode(); q != "" {
-		return path + "?" + q
-	}
-	return path
-}
-
-// filtered reports whether the listing leaves anything out.
-func (l listing) filtered() bool { return l.text != "" || len(l.states) > 0 || l.conn != "" }
-
-func (l listing) query(limit int) fleet.Query {
-	return fleet.Query{
-		Text: l.text, States: l.states, Connection: connections[l.conn],
-		Sort: sorts[l.sort], Desc: l.desc, After: l.from, Limit: limit,
-	}
-}
-
 // devicesPage lists the devices of a hub.
 func (s *Server) devicesPage(c echo.Context) error {
 	h, l := hubOf(c), parseListing(c.QueryParams())
@@ -114,11 +30,12 @@ func (s *Server) devicesPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	list := h.Fleet.List(l.query(devicesPerPage))
+	list, known := s.listDevices(h, l)
 	if wantsJSON(c) {
 		return showJSON(c, http.StatusOK, devicesData(h, l, list))
 	}
 	p := s.devicesProps(c.Request().Context(), h, l, list)
+	p.Columns = columnChooser(c.Request().Context(), h.devicesPath(), l, known)
 	page.Title = text.T(c.Request().Context(), "devices.title")
 	page.LiveURL += "&rows=" + url.QueryEscape(rowsToken(list.Devices))
 	csv := ""
@@ -126,9 +43,17 @@ func (s *Server) devicesPage(c echo.Context) error {
 		csv = withFormat(h.devicesPath(), l, "csv")
 	}
 	if !p.None {
-		page.Actions = views.DevicesActions(h.path()+"/add-device", csv)
+		page.Actions = views.DevicesActions(h.path()+"/add-device", h.path()+"/import", csv)
 	}
 	return render(c, http.StatusOK, views.DevicesPage(page, p))
+}
+
+// listDevices is a page of the listing with its facets, and the paths there are.
+func (s *Server) listDevices(h *Hub, l listing) (fleet.Page, []fleet.PathInfo) {
+	known := h.Fleet.Paths()
+	q := l.query(devicesPerPage)
+	q.Facets = facetPaths(l, known)
+	return h.Fleet.List(q), known
 }
 
 func withFormat(path string, l listing, format string) string {
@@ -142,21 +67,24 @@ func withFormat(path string, l listing, format string) string {
 func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet.Page) views.DevicesProps {
 	status := h.Fleet.Status()
 	p := views.DevicesProps{
-		Path:   h.devicesPath(),
-		Lead:   devicesLead(ctx, h, l, list),
-		Notice: s.devicesNotice(ctx, h, status),
-		Filter: devicesFilter(ctx, h.devicesPath(), l, list),
-		Foot:   s.devicesFoot(ctx, h, l, list),
-		None:   list.Known == 0 && status.Complete && status.Total == 0,
-		NoHits: describeFilter(ctx, l),
-		Add:    views.DeviceAddProps{Action: h.path() + "/add-device", Prefix: "add-dialog-"},
+		Path:       h.devicesPath(),
+		Lead:       devicesLead(ctx, list),
+		Notice:     s.devicesNotice(ctx, h, status),
+		Filter:     devicesFilter(ctx, h.devicesPath(), l, list),
+		Foot:       s.devicesFoot(ctx, h, l, list),
+		None:       list.Known == 0 && status.Complete && status.Total == 0,
+		Reading:    list.Known == 0 && !status.Complete,
+		Select:     selectProps(ctx, h, l, list),
+		NoHits:     describeFilter(ctx, l),
+		ImportHref: h.path() + "/import",
+		Add:        views.DeviceAddProps{Action: h.path() + "/add-device", Prefix: "add-dialog-"},
 	}
 	if h.Sim != nil {
 		p.SimulatorHref = h.path() + "/simulator"
 	}
 	p.Table.Columns = devicesColumns(ctx, h.devicesPath(), l)
 	for _, d := range list.Devices {
-		p.Table.Rows = append(p.Table.Rows, s.deviceRow(ctx, h, d))
+		p.Table.Rows = append(p.Table.Rows, s.deviceRow(ctx, h, l, d))
 	}
 	// A list that is complete and live knows every device; then the offer would
 	// only stand in the way of hits.
@@ -167,26 +95,22 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 	return p
 }
 
-// devicesLead is the answer the page opens with, about the whole hub. all is
-// the listing's page, which has the hub's counts unless it is filtered.
-func devicesLead(ctx context.Context, h *Hub, l listing, all fleet.Page) string {
-	if l.filtered() {
-		all = h.Fleet.List(fleet.Query{Limit: 1})
-	}
+// devicesLead is the answer the page opens with, about the whole hub.
+func devicesLead(ctx context.Context, list fleet.Page) string {
 	look := 0
 	for _, state := range needsLook {
-		look += all.States[state]
+		look += list.AllStates[state]
 	}
-	waiting := all.States[iothub.Waiting] + all.States[iothub.WaitingOffline] + all.States[iothub.Applying]
+	waiting := list.AllStates[iothub.Waiting] + list.AllStates[iothub.WaitingOffline] + list.AllStates[iothub.Applying]
 	switch {
-	case all.Known == 0:
+	case list.Known == 0:
 		return text.T(ctx, "devices.lead.reading")
 	case look > 0:
-		return text.T(ctx, "devices.lead.look", "Count", look, "Total", all.Known)
+		return text.T(ctx, "devices.lead.look", "Count", look, "Total", list.Known)
 	case waiting > 0:
 		return text.T(ctx, "devices.lead.waiting", "Count", waiting)
 	}
-	return text.T(ctx, "devices.lead.ok", "Count", all.Known)
+	return text.T(ctx, "devices.lead.ok", "Count", list.Known)
 }
 
 // devicesNotice says why the list may be behind.
@@ -213,7 +137,7 @@ func (s *Server) devicesFoot(ctx context.Context, h *Hub, l listing, list fleet.
 	p := views.PagerProps{
 		Text: text.T(ctx, "devices.count", "Count", list.Total,
 			"First", min(list.Offset+1, list.Total), "Last", list.Offset+len(list.Devices)),
-		Note: s.freshness(ctx, h.Fleet.Status()),
+		Note: s.freshness(ctx, h.Fleet.Status(), list.Devices),
 	}
 	turn := func(from string) string {
 		return l.href(h.devicesPath(), func(l *listing) { l.from = from })
@@ -227,26 +151,44 @@ func (s *Server) devicesFoot(ctx context.Context, h *Hub, l listing, list fleet.
 	return p
 }
 
-func (s *Server) freshness(ctx context.Context, status fleet.Status) string {
+// freshness says how old the list is. Where no change feed keeps it, the rows
+// shown are read again by id, and may be newer than the list they are in.
+func (s *Server) freshness(ctx context.Context, status fleet.Status, rows []fleet.Device) string {
 	switch {
 	case status.Filling && !status.Complete:
 		return text.T(ctx, "devices.fresh.filling", "Count", status.Known, "Total", status.Total)
 	case status.Live && status.Complete:
 		return text.T(ctx, "devices.fresh.live")
-	case !status.AsOf.IsZero():
-		return text.T(ctx, "devices.fresh.as-of", "When", text.When(ctx, status.AsOf, s.now()))
+	case status.AsOf.IsZero():
+		return text.T(ctx, "devices.fresh.part", "Count", status.Known, "Total", status.Total)
 	}
-	return text.T(ctx, "devices.fresh.part", "Count", status.Known, "Total", status.Total)
+	if read := oldestRead(rows); read.After(status.AsOf) {
+		return text.T(ctx, "devices.fresh.rows", "When", text.When(ctx, status.AsOf, s.now()), "Rows", text.When(ctx, read, s.now()))
+	}
+	return text.T(ctx, "devices.fresh.as-of", "When", text.When(ctx, status.AsOf, s.now()))
+}
+
+func oldestRead(rows []fleet.Device) (oldest time.Time) {
+	for _, d := range rows {
+		if oldest.IsZero() || d.ReadAt.Before(oldest) {
+			oldest = d.ReadAt
+		}
+	}
+	return oldest
 }
 
 // deviceRow maps one device of the picture to its row.
-func (s *Server) deviceRow(ctx context.Context, h *Hub, d fleet.Device) views.DeviceRowProps {
+func (s *Server) deviceRow(ctx context.Context, h *Hub, l listing, d fleet.Device) views.DeviceRowProps {
 	row := views.DeviceRowProps{
 		ID: d.ID, Href: h.devicePath(d.ID), Disabled: !d.Enabled,
 		Connection: views.ConnectionProps{State: "offline"},
 	}
 	if d.Connected {
 		row.Connection.State = "online"
+	}
+	for _, path := range l.cols {
+		value, has := d.Value(path)
+		row.Values = append(row.Values, views.RowValue{Label: path, Text: value, None: !has})
 	}
 	if d.Wanted > 0 {
 		row.State = string(d.State)

@@ -3,8 +3,11 @@ package web
 import (
 	"encoding/csv"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -25,6 +28,8 @@ type deviceData struct {
 	LastActivity    *time.Time   `json:"lastActivityTime,omitempty"`
 	Version         int64        `json:"version"`
 	ReadAt          time.Time    `json:"readAt"`
+	// Values are those of the columns asked for, by path, as text.
+	Values map[string]string `json:"values,omitempty"`
 }
 
 // listData is a page of the list as JSON.
@@ -39,6 +44,16 @@ type listData struct {
 	AsOf     *time.Time   `json:"asOf,omitempty"`
 	Next     string       `json:"next,omitempty"` // address of the next page
 	Previous string       `json:"previous,omitempty"`
+	Facets   []facetData  `json:"facets,omitempty"`
+}
+
+// facetData are the values of a path, as text, with how many devices choosing
+// each would bring.
+type facetData struct {
+	Path     string         `json:"path"`
+	Values   map[string]int `json:"values"`
+	Distinct int            `json:"distinct"` // values there are; at most 50 are listed
+	None     int            `json:"none"`     // devices without a value
 }
 
 func deviceDataOf(d fleet.Device) deviceData {
@@ -59,6 +74,16 @@ func deviceDataOf(d fleet.Device) deviceData {
 	return data
 }
 
+func valuesOf(d fleet.Device, paths []string) map[string]string {
+	values := map[string]string{}
+	for _, path := range paths {
+		if v, ok := d.Value(path); ok {
+			values[path] = v
+		}
+	}
+	return values
+}
+
 // known is nil for a time that is not known.
 func known(t time.Time) *time.Time {
 	if t.IsZero() || t.Year() <= 1 {
@@ -75,7 +100,16 @@ func devicesData(h *Hub, l listing, list fleet.Page) listData {
 		Complete: status.Complete, Live: status.Live, AsOf: known(status.AsOf),
 	}
 	for _, d := range list.Devices {
-		data.Devices = append(data.Devices, deviceDataOf(d))
+		row := deviceDataOf(d)
+		row.Values = valuesOf(d, l.cols)
+		data.Devices = append(data.Devices, row)
+	}
+	for _, f := range list.Facets {
+		facet := facetData{Path: f.Path, Values: map[string]int{}, Distinct: f.Distinct, None: f.None}
+		for _, v := range f.Values {
+			facet.Values[v.Text] = v.Count
+		}
+		data.Facets = append(data.Facets, facet)
 	}
 	turn := func(from string) string {
 		if from == "" {
@@ -93,24 +127,28 @@ func devicesData(h *Hub, l listing, list fleet.Page) listData {
 // csvPage is how many devices are read from the picture at a time.
 const csvPage = 1000
 
-// devicesCSV writes every device that matches, not only one page.
+// devicesCSV writes every device that matches, not only one page: with all its
+// tags and wanted settings, so that it can be read in again, and the reported
+// values that the list shows.
 func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
 	w := c.Response()
 	w.Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
 	w.Header().Set(echo.HeaderContentDisposition, `attachment; filename="devices.csv"`)
 	w.WriteHeader(http.StatusOK)
+	paths := slices.Clone(l.cols)
+	for d := range matching(h, l) {
+		for _, path := range d.Paths() {
+			if !strings.HasPrefix(path, "reported.") {
+				paths = append(paths, path)
+			}
+		}
+		slices.Sort(paths)
+		paths = slices.Compact(paths)
+	}
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"deviceId", "state", "since", "wanted", "differing", "connectionState", "status", "lastActivityTime"})
-	q := l.query(csvPage)
-	q.After = ""
-	for {
-		list := h.Fleet.List(q)
-		for _, d := range list.Devices {
-			_ = out.Write(csvRow(deviceDataOf(d))) // Error tells
-		}
-		if q.After = list.Next; q.After == "" {
-			break
-		}
+	_ = out.Write(slices.Concat(csvColumns, paths))
+	for d := range matching(h, l) {
+		_ = out.Write(slices.Concat(csvRow(deviceDataOf(d)), csvValues(d, paths))) // Error tells
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {
@@ -119,11 +157,47 @@ func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
 	return nil
 }
 
+// matching are the devices of a listing, page after page.
+func matching(h *Hub, l listing) iter.Seq[fleet.Device] {
+	return func(yield func(fleet.Device) bool) {
+		q := l.query(csvPage)
+		for q.After = ""; ; {
+			list := h.Fleet.List(q)
+			for _, d := range list.Devices {
+				if !yield(d) {
+					return
+				}
+			}
+			if q.After = list.Next; q.After == "" {
+				return
+			}
+		}
+	}
+}
+
+var csvColumns = []string{"deviceId", "state", "since", "wanted", "differing", "connectionState", "status", "lastActivityTime"}
+
 func csvRow(d deviceData) []string {
 	return []string{
-		d.DeviceID, string(d.State), csvTime(d.Since), strconv.Itoa(d.Wanted), strconv.Itoa(d.Differing),
+		csvID(d.DeviceID), string(d.State), csvTime(d.Since), strconv.Itoa(d.Wanted), strconv.Itoa(d.Differing),
 		d.ConnectionState, d.Status, csvTime(d.LastActivity),
 	}
+}
+
+// csvValues are the values of a device at paths; a cell is empty where it has
+// none.
+func csvValues(d fleet.Device, paths []string) []string {
+	t := d.Twin()
+	sections := map[string]iothub.Document{"tags": t.Tags, "desired": t.Properties.Desired.Value, "reported": t.Properties.Reported.Value}
+	cells := make([]string, len(paths))
+	for i, path := range paths {
+		section, rest, _ := strings.Cut(path, ".")
+		v, has := sections[section].Get(iothub.ParsePath(rest))
+		if object, isObject := v.(map[string]any); has && (!isObject || len(object) == 0) {
+			cells[i] = csvValue(v)
+		}
+	}
+	return cells
 }
 
 func csvTime(t *time.Time) string {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,33 +14,11 @@ import (
 
 // devicesFilter is the filter with the addresses of every other choice.
 func devicesFilter(ctx context.Context, path string, l listing, list fleet.Page) views.DevicesFilter {
-	f := views.DevicesFilter{
-		Text: l.text, StateLabel: stateLabel(ctx, l),
-		AllStates: l.href(path, func(l *listing) { l.states = nil }),
-		ClearHref: l.href(path, func(l *listing) { l.text, l.states, l.conn = "", nil, "" }),
+	return views.DevicesFilter{
+		Text: l.text, Hidden: hiddenFields(l, "q"), Chips: filterChips(ctx, path, l),
+		ClearHref: l.href(path, (*listing).unfiltered),
+		Facets:    append(builtInFacets(ctx, path, l, list), valueFacets(ctx, path, l, list)...),
 	}
-	look := 0
-	for _, state := range needsLook {
-		look += list.States[state]
-	}
-	f.NeedsLook = views.ChoiceLink{
-		Label: text.T(ctx, "devices.state.look"), Count: text.Number(ctx, look),
-		Href:   l.href(path, func(l *listing) { l.states = needsLook }),
-		Chosen: slices.Equal(l.states, needsLook),
-	}
-	for _, state := range iothub.States {
-		if state == iothub.DeviceOnly { // never a whole device's
-			continue
-		}
-		f.States = append(f.States, views.StateChoice{
-			State: string(state), Count: text.Number(ctx, list.States[state]), Chosen: slices.Contains(l.states, state),
-			Href: l.href(path, func(l *listing) { l.states = toggled(l.states, state) }),
-		})
-	}
-	f.Connections = connectionChoices(ctx, path, l, list)
-	f.Hidden = hiddenFields(l)
-	f.Chips = filterChips(ctx, path, l)
-	return f
 }
 
 // toggled adds or removes a state, keeping the order of attention.
@@ -52,38 +31,15 @@ func toggled(states []iothub.State, state iothub.State) []iothub.State {
 	return states
 }
 
-func stateLabel(ctx context.Context, l listing) string {
-	switch {
-	case len(l.states) == 0:
-		return text.T(ctx, "devices.state.any")
-	case slices.Equal(l.states, needsLook):
-		return text.T(ctx, "devices.state.look")
-	case len(l.states) == 1:
-		return text.T(ctx, "state."+string(l.states[0]))
-	}
-	return text.T(ctx, "devices.state.several", "Count", len(l.states))
-}
-
-func connectionChoices(ctx context.Context, path string, l listing, list fleet.Page) []views.ChoiceLink {
-	choose := func(conn string) string {
-		return l.href(path, func(l *listing) { l.conn = conn })
-	}
-	choices := []views.ChoiceLink{{Label: text.T(ctx, "devices.connection.all"), Href: choose(""), Chosen: l.conn == ""}}
-	for _, conn := range []string{"online", "offline"} {
-		choices = append(choices, views.ChoiceLink{
-			Label: text.T(ctx, "connection."+conn), Href: choose(conn),
-			Chosen: l.conn == conn, Count: text.Number(ctx, list.Connections[connections[conn]]),
-		})
-	}
-	return choices
-}
-
-// hiddenFields are what the search form keeps of the rest of the listing.
-func hiddenFields(l listing) []views.Hidden {
+// hiddenFields are what a form keeps of the listing beside its own fields.
+func hiddenFields(l listing, own ...string) []views.Hidden {
 	var fields []views.Hidden
 	q := l.values()
-	for _, name := range []string{"state", "conn", "sort"} {
-		if value := q.Get(name); value != "" {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if name == "from" || slices.Contains(own, name) {
+			continue
+		}
+		for _, value := range q[name] {
 			fields = append(fields, views.Hidden{Name: name, Value: value})
 		}
 	}
@@ -111,6 +67,12 @@ func filterChips(ctx context.Context, path string, l listing) []views.ChipProps 
 	}
 	if l.conn != "" {
 		add(text.T(ctx, "connection."+l.conn), func(l *listing) { l.conn = "" })
+	}
+	if l.status != "" {
+		add(text.T(ctx, "devices.status."+l.status), func(l *listing) { l.status = "" })
+	}
+	for _, f := range l.filters {
+		add(f.Path+": "+strings.Join(valueLabels(ctx, f.Values), ", "), func(l *listing) { l.without(f.Path) })
 	}
 	return chips
 }
@@ -144,8 +106,14 @@ func devicesColumns(ctx context.Context, path string, l listing) []views.Column 
 		}
 		return c
 	}
-	return []views.Column{
+	columns := []views.Column{
 		column("id", "id", false), column("state", "state", false), column("differs", "", true),
-		column("connection", "connection", false), column("since", "since", true),
+		column("connection", "connection", false),
 	}
+	for _, chosen := range l.cols {
+		c := column("id", chosen, false)
+		c.Label = chosen
+		columns = append(columns, c)
+	}
+	return append(columns, column("since", "since", true))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"twinboard/feed"
+	"twinboard/hubclient"
 	"twinboard/hubclient/fleet"
 	"twinboard/views"
 	"twinboard/views/text"
@@ -80,6 +81,34 @@ type liveList struct {
 	h    *Hub
 	rows []uint32 // what the page shows, in its order
 	ages map[string]string
+	read time.Time // when rows were last read by id
+}
+
+// rereadEvery is how often the rows of an open list are read by id, where no
+// change feed keeps them; rereadWait is how long that may hold up the page.
+const (
+	rereadEvery = 30 * time.Second
+	rereadWait  = 10 * time.Second
+)
+
+// readAgain reads the rows shown by id, which is always current. What the read
+// brings to light reaches the page as a change.
+func (l *liveList) readAgain(ctx context.Context) {
+	if l.h.Fleet.Status().Live || l.now().Sub(l.read) < rereadEvery {
+		return
+	}
+	l.read = l.now()
+	var ids []string
+	for _, d := range l.h.Fleet.List(l.query(devicesPerPage)).Devices {
+		if slices.Contains(l.rows, rowNumber(d.ID)) {
+			ids = append(ids, d.ID)
+		}
+	}
+	ctx, cancel := context.WithTimeout(hubclient.Untraced(ctx), rereadWait)
+	defer cancel()
+	if _, err := l.h.Fleet.Refresh(ctx, ids...); err != nil {
+		l.log.Debug("rows not read again", "error", err)
+	}
 }
 
 // row paints the row of a device that changed, if the page shows it.
@@ -100,25 +129,24 @@ func (l *liveList) paintRow(ctx context.Context, id string) templ.Component {
 	if !known {
 		return views.DeviceRow(views.DeviceRowProps{ID: id, Href: l.h.devicePath(id), Gone: true})
 	}
-	return views.DeviceRow(l.deviceRow(ctx, l.h, d))
+	return views.DeviceRow(l.deviceRow(ctx, l.h, l.listing, d))
 }
 
 // tick paints what no single change decides: the answer, the filter's counts,
 // the foot, the offer to bring the order up to date, and ages that moved on.
 func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
-	list := l.h.Fleet.List(l.query(devicesPerPage))
-	filter := devicesFilter(ctx, l.h.devicesPath(), l.listing, list)
+	l.readAgain(ctx)
+	list, _ := l.listDevices(l.h, l.listing)
 	frame := []templ.Component{
 		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
-		views.Lead("devices-lead", devicesLead(ctx, l.h, l.listing, list)),
-		views.DevicesStates(filter),
-		views.DevicesConnections(filter),
+		views.Lead("devices-lead", devicesLead(ctx, list)),
+		views.DevicesFacets(devicesFilter(ctx, l.h.devicesPath(), l.listing, list)),
 		views.DevicesFoot(l.devicesFoot(ctx, l.h, l.listing, list)),
 		views.DevicesOrder(l.order(ctx, list.Devices)),
 	}
 	ages := map[string]string{}
 	for _, d := range list.Devices {
-		row := l.deviceRow(ctx, l.h, d)
+		row := l.deviceRow(ctx, l.h, l.listing, d)
 		ages[d.ID] = row.Since.Text
 		if l.ages[d.ID] != row.Since.Text && slices.Contains(l.rows, rowNumber(d.ID)) {
 			frame = append(frame, views.DeviceRow(row))

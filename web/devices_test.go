@@ -149,6 +149,15 @@ func TestDevicesList(t *testing.T) {
 		"?sort=-id":                          {"quiet", "pump-02", "pump-01", "gate-02", "gate-01", "Valve-1"},
 		"?sort=state&state=rejected,in-sync": {"gate-01", "pump-01", "pump-02", "quiet"},
 		"?sort=evil&from=%00&q=%F0%9F":       nil,
+		"?tag.site=oslo":                     {"pump-01", "pump-02"},
+		"?tag.site=oslo&tag.site=lima":       {"Valve-1", "pump-01", "pump-02"},
+		"?tag.site=":                         {"quiet"},
+		"?desired.interval=30&conn=online":   {"pump-01"},
+		"?reported.interval=30&sort=-id":     {"pump-02", "pump-01"},
+		"?desired.limits.max=80":             {"gate-01"},
+		"?sort=tags.site":                    {"Valve-1", "gate-01", "gate-02", "pump-01", "pump-02", "quiet"},
+		"?sort=-tags.site&q=-01":             {"pump-01", "gate-01"},
+		"?status=disabled":                   nil,
 	} {
 		p := b.get("/h/local/devices" + query).wantStatus(http.StatusOK)
 		p.wantIDs(want...)
@@ -177,9 +186,11 @@ func TestDevicesFilterIsInTheAddress(t *testing.T) {
 	if got := p.href("th[aria-sort=descending] a"); got != "/h/local/devices?conn=online&q=o&sort=state&state=rejected" {
 		t.Errorf("the sorted column leads to %s", got)
 	}
-	more := b.get(p.href(".menu-item[data-state=waiting-offline]"))
-	more.want("[data-testid=state-filter]", "2 states")
-	if less := more.href(".menu-item[data-state=rejected]"); !strings.Contains(less, "state=waiting-offline") {
+	more := b.get(b.get("/h/local/devices?state=rejected").href(".facet-item[data-state=waiting-offline]"))
+	if got := len(more.all("#facet-state [aria-current]")); got != 2 {
+		t.Errorf("%d states are chosen, want 2", got)
+	}
+	if less := more.href(".facet-item[data-state=rejected]"); !strings.Contains(less, "state=waiting-offline") {
 		t.Errorf("a chosen state does not let go: %s", less)
 	}
 	none := b.get("/h/local/devices?q=nothing&conn=offline")
@@ -189,6 +200,64 @@ func TestDevicesFilterIsInTheAddress(t *testing.T) {
 	if b.get(attr(none.all("[data-testid=empty] a")[0], "href")).ids() == nil {
 		t.Error("taking the text away brings nothing back")
 	}
+}
+
+// TestDevicesFacets: each facet says what choosing another of its values would
+// bring, and chooses it.
+func TestDevicesFacets(t *testing.T) {
+	b := newBoard(t)
+	fillSix(b)
+	p := b.get("/h/local/devices?tag.site=oslo&col=desired.mode,reported.interval&sort=-reported.interval")
+	p.wantIDs("pump-01", "pump-02")
+	facet := "[id='facet-tags.site'] "
+	p.want(facet+"[aria-current]", "oslo 2")
+	p.want(facet+"ul", "madrid 2 oslo 2 lima 1 no value 1")
+	p.want("#facet-connection ul", "online 1 offline 1")
+	p.want("th[aria-sort=descending]", "reported.interval")
+	p.want("[id=device-pump-01] [data-label='reported.interval']", "30")
+	p.want("[id=device-pump-01] [data-label='desired.mode']", "–")
+	both := b.get(attr(p.all(facet + "a")[0], "href"))
+	both.wantIDs("pump-01", "pump-02", "gate-01", "gate-02")
+	both.want("[data-testid=chip]", "tags.site: madrid, oslo")
+	b.get(attr(p.all(facet + "a")[1], "href")).want("[data-testid=pager-count]", "1–6 of 6 devices")
+	if form := p.form("[data-testid=columns] form"); form.Get("tag.site") != "oslo" || form.Get("sort") != "-reported.interval" {
+		t.Errorf("the choice of columns forgets the filter: %s", form.Encode())
+	}
+	p.wantPart("[data-testid=columns]", "tags.site")
+	p.wantPart("[data-testid=columns]", "5 devices")
+	var data listData
+	_, body := b.body(http.MethodGet, "/h/local/devices?tag.site=madrid&col=desired.limits.max&format=json", nil)
+	if err := json.Unmarshal([]byte(body), &data); err != nil {
+		t.Fatal(err)
+	}
+	if data.Total != 2 || data.Devices[0].Values["desired.limits.max"] != "80" || data.Facets[0].Values["oslo"] != 2 {
+		t.Errorf("%+v", data)
+	}
+}
+
+// TestDevicesThrottled: while a hub that asks to slow down has told nothing yet,
+// the list holds its place, says why, and keeps what was chosen.
+func TestDevicesThrottled(t *testing.T) {
+	b := &board{t: t, person: newPerson(t)}
+	b.startHub()
+	refuse := func(r *http.Request) *iothub.Error {
+		if r.URL.Path == "/devices/query" {
+			return iothub.ErrThrottling
+		}
+		return nil
+	}
+	b.refuse.Store(&refuse)
+	b.startDashboard()
+	eventually(t, func() bool { return b.fleet.Status().Err != nil }, "the fleet is told to slow down")
+	p := b.get("/h/local/devices?q=pump&conn=online").wantStatus(http.StatusOK)
+	p.want("[data-testid=chip]", "“pump” online")
+	p.wantPart("[data-testid=devices-notice]", "The hub asks to slow down.")
+	if len(p.all("[data-testid=devices-reading]")) != 1 || len(p.all("[data-testid=empty]")) != 0 {
+		t.Error("a list that is being read says that nothing matches")
+	}
+	b.refuse.Store(nil)
+	b.device("pump-07", `{}`, `{}`)
+	b.known(1)
 }
 
 func TestDevicesPages(t *testing.T) {

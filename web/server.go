@@ -45,6 +45,7 @@ type Server struct {
 	streams *streams
 	starts  map[*Hub]*starts // of simulated devices
 	calls   map[*Hub]*methodCalls
+	bulks   *bulks // acts on many devices
 }
 
 // New makes a dashboard. It begins nothing in the background.
@@ -54,7 +55,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, hosts: map[string]bool{}, log: o.Log, now: o.Now,
-		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{}, calls: map[*Hub]*methodCalls{},
+		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{}, calls: map[*Hub]*methodCalls{}, bulks: newBulks(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -112,7 +113,7 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, calls := range s.calls {
 		err = errors.Join(err, calls.close(ctx))
 	}
-	return err
+	return errors.Join(err, s.bulks.close(ctx))
 }
 
 // escapedPaths makes the router see the path as it was sent. Echo would see it

@@ -39,6 +39,26 @@ type board struct {
 	local  bool
 
 	written sync.Map // device id → version of its twin after the last write
+	// refuse answers requests of the dashboard in the hub's place; nil lets pass.
+	refuse atomic.Pointer[func(*http.Request) *iothub.Error]
+}
+
+// refusing is the transport between dashboard and hub.
+type refusing struct {
+	*http.Transport
+	b *board
+}
+
+func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if refuse := r.b.refuse.Load(); refuse != nil {
+		if e := (*refuse)(req); e != nil {
+			return &http.Response{
+				StatusCode: e.Status, Request: req, Body: http.NoBody,
+				Header: http.Header{"Iothub-Errorcode": {e.Code}, "Retry-After": {"1"}},
+			}, nil
+		}
+	}
+	return r.Transport.RoundTrip(req)
 }
 
 func newBoard(t *testing.T) *board { return newBoardOf(t, true) }
@@ -91,7 +111,7 @@ func (b *board) startDashboard() {
 		b.t.Fatal(err)
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.hub.RootCAs(), MinVersion: tls.VersionTLS12}}
-	b.client, err = hubclient.New(cs, &hubclient.Options{HTTPClient: &http.Client{Transport: transport}})
+	b.client, err = hubclient.New(cs, &hubclient.Options{HTTPClient: &http.Client{Transport: refusing{transport, b}}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ export function restoreFocus() {
 
 // dirty: someone has typed or chosen something that the page did not bring.
 export function dirty(field) {
-  if (field.matches('[type=hidden], [type=search], [data-confirm-word], [readonly]')) return false
+  if (field.matches('[type=hidden], [type=search], [data-confirm-word], [data-select], [data-select-page], [data-select-all], [readonly]')) return false
   if (field.matches('[type=checkbox], [type=radio]')) return field.checked !== field.defaultChecked
   if (field.matches('select')) return [...field.options].some(o => o.selected !== o.defaultSelected) && !allDefault(field)
   return field.value !== field.defaultValue

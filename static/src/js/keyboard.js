@@ -1,6 +1,7 @@
 // Single keys, matched by the character typed, only outside fields. An element
 // with data-key="e" (or "g d": two keys in turn) is what the key presses.
 import { cycleTheme } from './theme.js'
+import { selectTo } from './select.js'
 
 const enabled = () => document.body.dataset.keys !== 'off'
 const inField = element => element.closest?.('input:not([type=checkbox], [type=radio], [type=button]), textarea, select, [contenteditable=true], .cm-editor')
@@ -30,6 +31,7 @@ function press(key, event) {
     case 'j': return moveRow(1)
     case 'k': return moveRow(-1)
     case 'x': return selectRow(event.target)
+    case 'X': return selectTo(event.target.closest?.('[data-row]'))
     case 'ArrowDown': return event.target.closest?.('[data-row]') && moveRow(1)
     case 'ArrowUp': return event.target.closest?.('[data-row]') && moveRow(-1)
   }

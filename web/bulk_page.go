@@ -1,0 +1,211 @@
+package web
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+
+	"twinboard/feed"
+	"twinboard/hubclient/fleet"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+func (h *Hub) bulkPath(id string) string { return h.path() + "/bulk/" + id }
+
+// bulkOf is the bulk change of the address.
+func (s *Server) bulkOf(c echo.Context) (*bulk, error) {
+	if b := s.bulks.find(hubOf(c), c.Param("bulk")); b != nil {
+		return b, nil
+	}
+	return nil, &problem{status: http.StatusNotFound, code: "no-bulk"}
+}
+
+// bulkNew takes a selection of the list and asks about it on a page of its own.
+// Nothing is changed yet.
+func (s *Server) bulkNew(c echo.Context) error {
+	form, err := c.FormParams()
+	if err != nil {
+		return badForm(err)
+	}
+	h := hubOf(c)
+	act := oneOf(form.Get("act"), actEnable, actDisable, actDelete)
+	if act == "" {
+		return badForm(fmt.Errorf("no act %q", form.Get("act")))
+	}
+	var chosen []fleet.Identity
+	if form.Get("all") != "" {
+		chosen = h.Fleet.Matching(parseListing(c.QueryParams()).query(0))
+	} else {
+		for _, id := range form["id"] {
+			if d, ok := h.Fleet.Get(id); ok {
+				chosen = append(chosen, d.Identity())
+			}
+		}
+	}
+	if len(chosen) == 0 {
+		if err := keepFlash(c, flash{Kind: "info", ID: "bulk.nothing"}); err != nil {
+			return err
+		}
+		return goTo(c, parseListing(c.QueryParams()).href(h.devicesPath(), func(*listing) {}))
+	}
+	return s.askBulk(c, act, itemsOf(chosen))
+}
+
+// askBulk leads to the page of a new bulk change.
+func (s *Server) askBulk(c echo.Context, act string, items []bulkItem) error {
+	h := hubOf(c)
+	b := newBulk(h, act, items)
+	b.forget = func(ctx context.Context, id string) { s.forgetSimulated(ctx, h, id) }
+	s.bulks.add(b)
+	return goTo(c, h.bulkPath(b.id))
+}
+
+// bulkPage asks, or says how far it is.
+func (s *Server) bulkPage(c echo.Context) error { return s.showBulk(c, http.StatusOK, "") }
+
+func (s *Server) showBulk(c echo.Context, status int, mistake string) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	if c.QueryParam("format") == "csv" {
+		return bulkCSV(c, b)
+	}
+	page, err := s.frame(c, "devices", b.source(nil))
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	p := s.bulkProps(ctx, b)
+	p.Ask.Error = mistake
+	page.Title = p.Title
+	page.Back = views.Link{Label: text.T(ctx, "devices.title"), Href: b.hub.devicesPath()}
+	return s.show(c, status, views.BulkPage(page, p), b.data())
+}
+
+// source is the feed of a bulk change; state paints it.
+func (b *bulk) source(state painter) source {
+	return watch(b.changed, func(feed.Item[struct{}]) (string, painter) { return "bulk", state })
+}
+
+// bulkLive is the event stream of bulkPage.
+func (s *Server) bulkLive(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	state := func(ctx context.Context) ([]templ.Component, error) {
+		return []templ.Component{views.BulkState(s.bulkProps(ctx, b))}, nil
+	}
+	return s.serveLive(c, "devices", live{sources: []source{b.source(state)}, all: state})
+}
+
+// bulkStart runs what was asked, if the word that its reach demands was typed.
+func (s *Server) bulkStart(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	if word := b.word(); word != "" && c.FormValue("confirm") != word {
+		return s.showBulk(c, http.StatusUnprocessableEntity, text.T(c.Request().Context(), "bulk.not-confirmed", "Word", word))
+	}
+	s.bulks.start(b, phaseAsked)
+	return goTo(c, b.hub.bulkPath(b.id))
+}
+
+// bulkStop ends a bulk change after the request under way.
+func (s *Server) bulkStop(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	b.halt()
+	return goTo(c, b.hub.bulkPath(b.id))
+}
+
+// bulkRetry goes on with what waits, and with what failed when retry is "failed".
+func (s *Server) bulkRetry(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	if c.FormValue("retry") == "failed" {
+		b.again()
+	}
+	s.bulks.start(b, phaseStopped)
+	return goTo(c, b.hub.bulkPath(b.id))
+}
+
+// freely is how many devices are changed without typing how many they are.
+const freely = 50
+
+// word is what a person must type: the number of devices, or the name of the
+// only one, for what reaches far.
+func (b *bulk) word() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case len(b.items) <= freely && (b.act == actEnable || b.act == actCreate):
+		return ""
+	case len(b.items) == 1:
+		return b.items[0].id
+	}
+	return strconv.Itoa(len(b.items))
+}
+
+// bulkData is a bulk change as JSON.
+type bulkData struct {
+	Act     string         `json:"act"`
+	Phase   string         `json:"phase"`
+	Total   int            `json:"total"`
+	Waiting int            `json:"waiting"`
+	Done    int            `json:"done"`
+	Already int            `json:"already"` // were as wanted
+	Failed  int            `json:"failed"`
+	Devices []bulkItemData `json:"devices"`
+}
+
+type bulkItemData struct {
+	DeviceID string `json:"deviceId"`
+	Line     int    `json:"line,omitempty"`
+	State    string `json:"state"`
+	Error    string `json:"error,omitempty"`
+}
+
+func (b *bulk) data() bulkData {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.counts()
+	data := bulkData{Act: b.act, Phase: b.phase, Total: n.total, Waiting: n.waiting, Done: n.done, Already: n.already, Failed: n.failed, Devices: []bulkItemData{}}
+	for _, i := range b.items {
+		item := bulkItemData{DeviceID: i.id, Line: i.line, State: i.state}
+		if i.err != nil {
+			item.Error = i.err.Error()
+		}
+		data.Devices = append(data.Devices, item)
+	}
+	return data
+}
+
+// bulkCSV is the result for each device.
+func bulkCSV(c echo.Context, b *bulk) error {
+	w := c.Response()
+	w.Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
+	w.Header().Set(echo.HeaderContentDisposition, `attachment; filename="result.csv"`)
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"deviceId", "line", "result", "error"})
+	for _, i := range b.data().Devices {
+		_ = out.Write([]string{csvID(i.DeviceID), strconv.Itoa(i.Line), i.State, csvCell(i.Error)}) // Error tells
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("result as CSV: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package web
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"twinboard/hubclient/fleet"
+	"twinboard/views"
+	"twinboard/views/text"
+)
+
+// Rows of a bulk change's page; the CSV has all.
+const (
+	bulkPreview = 20
+	bulkResults = 200
+)
+
+// selectProps is the bar below the list.
+func selectProps(ctx context.Context, h *Hub, l listing, list fleet.Page) views.SelectProps {
+	p := views.SelectProps{
+		Action: l.href(h.path()+"/bulk", func(*listing) {}),
+		One:    text.T(ctx, "devices.select.one"), Many: text.T(ctx, "devices.select.many"),
+		All: text.T(ctx, "devices.select.all", "Count", list.Total), Page: text.T(ctx, "devices.select.page", "Count", len(list.Devices)),
+	}
+	if list.Total > len(list.Devices) {
+		p.AllLabel = p.All
+	}
+	return p
+}
+
+// bulkProps says what a bulk change would do, or how far it is.
+func (s *Server) bulkProps(ctx context.Context, b *bulk) views.BulkProps {
+	word := b.word()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, path := b.counts(), b.hub.bulkPath(b.id)
+	p := views.BulkProps{
+		Title: text.T(ctx, "bulk."+b.act+".title", "Count", n.total), Phase: b.phase, Path: path, Danger: b.act == actDelete,
+		Done: n.total - n.waiting, Total: n.total, ListHref: b.hub.devicesPath(), CSVHref: path + "?format=csv",
+		Ask: views.BulkAsk{
+			Text: text.T(ctx, "bulk."+b.act+".text", "Count", n.total), Submit: text.T(ctx, "bulk."+b.act+".submit", "Count", n.total), Word: word,
+		},
+	}
+	if word != "" {
+		p.Ask.Prompt = text.T(ctx, "form.type-to-confirm", "Word", word)
+	}
+	if b.phase == phaseAsked {
+		p.Items, p.More = b.preview(ctx)
+		return p
+	}
+	p.Lead = text.T(ctx, "bulk."+b.phase+"."+b.act, "Count", n.done+n.already, "Total", n.total)
+	if n.failed > 0 {
+		p.Failed = text.T(ctx, "bulk.failed", "Count", n.failed)
+		p.Retry = text.T(ctx, "bulk.retry", "Count", n.failed)
+	}
+	if n.already > 0 {
+		p.Already = text.T(ctx, "bulk.already."+b.act, "Count", n.already)
+	}
+	if b.phase == phaseStopped && n.waiting > 0 {
+		p.GoOn = text.T(ctx, "bulk.go-on", "Count", n.waiting)
+	}
+	if wait := time.Until(b.until); wait > 0 {
+		p.Wait = text.T(ctx, "bulk.wait", "Span", text.Span(ctx, wait))
+	}
+	if b.err != nil {
+		p.Problem = s.reason(ctx, b.hub, "", b.err)
+	}
+	p.Items, p.More = s.results(ctx, b)
+	return p
+}
+
+// preview are the first devices of what is asked; the lock is held.
+func (b *bulk) preview(ctx context.Context) (items []views.BulkItem, more string) {
+	for _, i := range b.items[:min(len(b.items), bulkPreview)] {
+		item := views.BulkItem{ID: i.id, Href: b.hub.devicePath(i.id)}
+		if b.act == actCreate {
+			item.Href, item.Text = "", i.made.describe(ctx)
+		}
+		items = append(items, item)
+	}
+	if left := len(b.items) - len(items); left > 0 {
+		more = text.T(ctx, "bulk.more", "Count", left)
+	}
+	return items, more
+}
+
+// describe says what a new device gets. Keys are only mentioned.
+func (d newDevice) describe(ctx context.Context) string {
+	var parts []string
+	if d.status != "" {
+		parts = append(parts, text.T(ctx, "devices.status."+d.status))
+	}
+	if d.keys.Primary != "" {
+		parts = append(parts, text.T(ctx, "import.keys-given"))
+	}
+	if len(d.tags) > 0 {
+		parts = append(parts, "tags "+compact(d.tags))
+	}
+	if len(d.desired) > 0 {
+		parts = append(parts, "desired "+compact(d.desired))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// results lists the devices that failed, then those that were done; the lock is
+// held.
+func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, more string) {
+	left := 0
+	for _, state := range []string{itemFailed, itemDone, itemAlready} {
+		for _, i := range b.items {
+			switch {
+			case i.state != state:
+				continue
+			case len(items) == bulkResults:
+				left++
+				continue
+			}
+			item := views.BulkItem{ID: i.id, Href: b.hub.devicePath(i.id), State: state, Word: text.T(ctx, "bulk.item."+state)}
+			if i.line > 0 {
+				item.Line = strconv.Itoa(i.line)
+			}
+			if i.err != nil {
+				item.Text = s.reason(ctx, b.hub, i.id, i.err)
+			}
+			items = append(items, item)
+		}
+	}
+	if left > 0 {
+		more = text.T(ctx, "bulk.more", "Count", left)
+	}
+	return items, more
+}
+
+// reason says in words why a device was left as it is.
+func (s *Server) reason(ctx context.Context, h *Hub, id string, err error) string {
+	p := s.explainFor(ctx, h, id, err)
+	words := text.T(ctx, "error."+p.code+".title", p.args...) + "."
+	if p.detail != "" {
+		words += " " + p.detail
+	}
+	if p.sent {
+		words += " " + text.T(ctx, "error.safe.maybe")
+	}
+	return words
+}

@@ -1,0 +1,213 @@
+package web
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"twinboard/hubclient/iothub"
+)
+
+// choose sends the bar's form with some rows, and returns the page it leads to.
+func (b *board) choose(query, act string, ids ...string) *page {
+	b.t.Helper()
+	form := url.Values{"act": {act}, "id": ids}
+	if ids == nil {
+		form.Set("all", "1")
+	}
+	resp, err := b.person.PostForm(b.url+"/h/local/bulk"+query, form)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return readPage(b.t, b.person, b.url, resp)
+}
+
+// finished reads a bulk change's page until it no longer runs.
+func (b *board) finished(path string) bulkData {
+	b.t.Helper()
+	var data bulkData
+	eventually(b.t, func() bool {
+		data = bulkData{}
+		_, body := b.body(http.MethodGet, path+"?format=json", nil)
+		if err := json.Unmarshal([]byte(body), &data); err != nil {
+			b.t.Fatal(err, body)
+		}
+		return data.Phase == phaseDone || data.Phase == phaseStopped
+	}, "the bulk change ends")
+	return data
+}
+
+func (b *board) devices(prefix string, n int) {
+	b.t.Helper()
+	for i := range n {
+		if _, err := b.client.CreateDevice(b.t.Context(), iothub.Device{DeviceID: fmt.Sprintf("%s%03d", prefix, i)}); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func TestBulkDisableAndEnable(t *testing.T) {
+	b := newBoard(t)
+	b.device("100%", `{"keep":1}`, `{}`)
+	b.device("a?b", `{}`, `{}`)
+	b.device("other", `{}`, `{}`)
+	b.known(3)
+	before, err := b.client.GetDevice(t.Context(), "100%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := b.choose("", actDisable, "100%", "a?b").wantStatus(http.StatusOK)
+	ask.want("h1", "Disable 2 devices")
+	if d, _ := b.client.GetDevice(t.Context(), "100%"); d.Status != iothub.StatusEnabled {
+		t.Fatal("a question has changed a device")
+	}
+	form := ask.form("[data-testid=bulk-ask]")
+	form.press("").wantStatus(http.StatusUnprocessableEntity).wantPart("[data-testid=errors]", "What was typed is not 2.")
+	form.Set("confirm", "2")
+	p := form.press("").wantStatus(http.StatusOK)
+	if got := b.finished(p.path); got.Done != 2 || got.Failed != 0 {
+		t.Errorf("%+v", got)
+	}
+	after, err := b.client.GetDevice(t.Context(), "100%")
+	if err != nil || after.Status != iothub.StatusDisabled || after.Authentication.SymmetricKey != before.Authentication.SymmetricKey {
+		t.Errorf("%s, %v, or other keys", after.Status, err)
+	}
+	wantDocument(t, "tags", b.twin("100%").Tags, `{"keep":1}`)
+	b.get(p.path).want("#bulk-lead", "2 of 2 devices are disabled.")
+	eventually(t, func() bool { d, _ := b.fleet.Get("a?b"); return !d.Enabled }, "the list knows")
+	b.get("/h/local/devices?status=disabled").wantIDs("100%", "a?b")
+
+	// Enabling few devices takes one press. The one that is enabled stays as it is.
+	p = b.choose("", actEnable).form("[data-testid=bulk-ask]").press("")
+	if got := b.finished(p.path); got.Done != 2 || got.Already != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBulkDeleteAllOfAFilter(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 230)
+	b.device("keep", `{}`, `{}`)
+	b.known(231)
+	ask := b.choose("?q=d", actDelete)
+	ask.want("h1", "Delete 230 devices")
+	form := ask.form("[data-testid=bulk-ask]")
+	form.Set("confirm", "229")
+	form.press("").wantStatus(http.StatusUnprocessableEntity)
+
+	// Meanwhile one is deleted by another, and one changes.
+	if err := b.client.DeleteDevice(t.Context(), "d000", nil); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := b.client.GetDevice(t.Context(), "d001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed.StatusReason = "changed by another"
+	if _, err := b.client.UpdateDevice(t.Context(), changed, nil); err != nil {
+		t.Fatal(err)
+	}
+	form.Set("confirm", "230")
+	p := form.press("").wantStatus(http.StatusOK)
+	if got := b.finished(p.path); got.Done != 228 || got.Already != 1 || got.Failed != 1 || got.Phase != phaseDone {
+		t.Fatalf("%d done, %d gone already, %d failed, %s", got.Done, got.Already, got.Failed, got.Phase)
+	}
+	result := b.get(p.path)
+	result.wantPart("[data-outcome=failed]", "d001")
+	_, body := b.body(http.MethodGet, p.path+"?format=csv", nil)
+	if rows, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil || len(rows) != 231 {
+		t.Errorf("the result as CSV has %d rows, %v", len(rows), err)
+	}
+	// Once seen, the newer one may go too.
+	retry := b.post(p.path+"/retry", map[string]string{"retry": "failed"})
+	if got := b.finished(retry.path); got.Failed != 0 || got.Done != 229 {
+		t.Errorf("%d failed, %d done", got.Failed, got.Done)
+	}
+	b.known(1)
+	b.get("/h/local/devices").wantIDs("keep")
+}
+
+func TestBulkWhileTheHubIsAway(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 3)
+	b.known(3)
+	form := b.choose("", actDelete).form("[data-testid=bulk-ask]")
+	form.Set("confirm", "3")
+	b.stopHub()
+	p := form.press("").wantStatus(http.StatusOK)
+	if got := b.finished(p.path); got.Failed != 3 || got.Done != 0 {
+		t.Errorf("%+v", got)
+	}
+	b.get(p.path).wantPart("[data-testid=bulk-state]", "Retry the 3 that failed")
+}
+
+func TestBulkNothing(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 1)
+	b.known(1)
+	b.choose("?q=d", actDelete, "unknown").wantStatus(http.StatusOK).wantPart("#flashes", "No device was selected.")
+	b.choose("", "explode").wantStatus(http.StatusBadRequest)
+	b.get("/h/local/bulk/unknown").wantStatus(http.StatusNotFound)
+	if p := b.choose("", actDisable, "d000"); attr(p.all("#bulk-word")[0], "data-confirm-word") != "d000" {
+		t.Error("the name of a single device is not asked for")
+	}
+}
+
+// TestBulkThrottled deletes on a hub that slows everyone down: nothing is lost,
+// nothing is done twice, and the page says what it waits for.
+func TestBulkThrottled(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 2)
+	b.known(2)
+	var asked atomic.Int32
+	refuse := func(r *http.Request) *iothub.Error {
+		if r.Method == http.MethodPost && r.URL.Path == "/devices" && asked.Add(1) <= 2 {
+			return iothub.ErrThrottling
+		}
+		return nil
+	}
+	b.refuse.Store(&refuse)
+	form := b.choose("", actDelete).form("[data-testid=bulk-ask]")
+	form.Set("confirm", "2")
+	p := form.press("")
+	eventually(t, func() bool { return len(b.get(p.path).all("[data-testid=bulk-wait]")) == 1 }, "the page says that it waits")
+	if got := b.finished(p.path); got.Done != 2 || asked.Load() != 3 {
+		t.Errorf("%+v after %d requests", got, asked.Load())
+	}
+}
+
+func TestBulkStop(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 2)
+	b.known(2)
+	refuse := func(r *http.Request) *iothub.Error {
+		if r.Method == http.MethodPost && r.URL.Path == "/devices" {
+			return iothub.ErrThrottling
+		}
+		return nil
+	}
+	b.refuse.Store(&refuse)
+	form := b.choose("", actDelete).form("[data-testid=bulk-ask]")
+	form.Set("confirm", "2")
+	p := form.press("")
+	b.post(p.path+"/stop", nil)
+	if got := b.finished(p.path); got.Waiting != 2 || got.Phase != phaseStopped {
+		t.Errorf("%+v", got)
+	}
+	b.get(p.path).wantPart("[data-testid=bulk-state]", "Go on with the other 2")
+}
+
+func TestBulkLive(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 3)
+	b.known(3)
+	ask := b.choose("", actEnable)
+	tab := openTab(t, b.url+attr(ask.all("body")[0], "data-live"), nil)
+	ask.form("[data-testid=bulk-ask]").press("")
+	tab.waitFor(`id="bulk-state"`, `data-phase="done"`, "3 were enabled already.")
+}
