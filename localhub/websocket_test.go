@@ -53,6 +53,23 @@ func TestWebSocket(t *testing.T) {
 	d.ended()
 }
 
+// TestTextFrames has a device send MQTT in text frames. MQTT has the server end
+// the connection; that this one reads on is a known difference.
+func TestTextFrames(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	conn, err := w.webSocket("/$iothub/websocket", subProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.(*websocket.Conn).PayloadType = websocket.TextFrame
+	d := newThing(t, conn)
+	d.send(w.deviceConnect("d1").bytes())
+	if ack := d.next(packets.Connack); ack.ReasonCode != 0 {
+		t.Errorf("CONNACK %d", ack.ReasonCode)
+	}
+}
+
 func TestWebSocketRefusals(t *testing.T) {
 	w := startWire(t)
 	if conn, err := w.webSocket("/$iothub/websocket", "soap"); err == nil {
