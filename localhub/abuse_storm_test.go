@@ -49,11 +49,14 @@ func TestReconnectStorm(t *testing.T) {
 	for range 3 {
 		stop, slowest := s.watch()
 		start := time.Now()
-		s.connectAll()
+		again := s.connectAll()
 		took := time.Since(start)
 		stop()
-		t.Logf("%d devices in %v, %.0f/s; slowest round of the witness %v; %d KB a device", count,
-			took.Round(time.Millisecond), float64(count)/took.Seconds(), slowest.Round(time.Millisecond), (s.memory()-idle)/count>>10)
+		t.Logf("%d devices in %v, %.0f/s; %d tried again; slowest round of the witness %v; %d KB a device", count, took.Round(time.Millisecond),
+			float64(count)/took.Seconds(), again, slowest.Round(time.Millisecond), (s.memory()-idle)/count>>10)
+		if again > int64(count)/20 {
+			t.Errorf("%d of %d tried again", again, count)
+		}
 		if *slowest > 10*time.Second {
 			t.Errorf("the witness waited %v", slowest)
 		}
@@ -119,24 +122,30 @@ func (s *storm) makeDevices(count int) {
 	makers.Wait()
 }
 
-// connectAll connects all devices at the same time.
-func (s *storm) connectAll() {
+// connectAll connects all devices at the same time. Like any device, one whose
+// connection breaks tries again: the system's queue of connections is short.
+func (s *storm) connectAll() (again int64) {
 	s.Helper()
 	var all sync.WaitGroup
-	var refused atomic.Int64
-	var reason atomic.Pointer[error]
+	var retries atomic.Int64
 	for i := range s.devices {
 		all.Go(func() {
-			var err error
-			if s.devices[i], err = s.connectDevice(fmt.Sprint("s", i), &besieged{key: s.tokens[i]}); err != nil {
-				refused.Add(1)
-				reason.Store(&err)
+			for {
+				d, err := s.connectDevice(fmt.Sprint("s", i), &besieged{key: s.tokens[i]})
+				if s.devices[i] = d; err == nil {
+					return
+				}
+				if retries.Add(1) > int64(len(s.devices)) {
+					s.Errorf("too many devices are not let in, one for %v", err)
+					return
+				}
 			}
 		})
 	}
-	if all.Wait(); refused.Load() > 0 {
-		s.Fatalf("%d devices were not let in, the last one for %v", refused.Load(), *reason.Load())
+	if all.Wait(); s.Failed() {
+		s.FailNow()
 	}
+	return retries.Load()
 }
 
 // connected counts the devices once those that left are gone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -154,7 +155,7 @@ func (w *wire) silentClient(address string, withTLS bool) {
 	// With TLS, reading shakes hands first.
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	_, err = conn.Read(make([]byte, 1))
-	if late, ok := err.(net.Error); ok && late.Timeout() {
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
 		w.Errorf("a silent client of %s was never ended", address)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"twinboard/localhub/store"
 )
 
+// init adds what only these systems can do.
 func init() {
 	children["full"] = serveOnFullDisk
 	children["open as nobody"] = func(data string) error {
