@@ -39,14 +39,41 @@ func (q *Query) NewGroups() *Groups {
 }
 
 // Add counts one twin. The caller has matched it.
-func (g *Groups) Add(r Row) {
+func (g *Groups) Add(r Row) { g.count(g.groupOf(r), r) }
+
+// Over returns what adds a row of columns in the order of AllPaths. With one
+// path to group by, a value is looked up once, however many rows have it.
+func (g *Groups) Over(columns []*Column) func(row int) {
+	cursor := &Cursor{Columns: columns}
+	if len(g.q.GroupBy) != 1 {
+		return func(row int) {
+			cursor.Row = row
+			g.Add(cursor)
+		}
+	}
+	column := columns[g.q.GroupBy[0].slot]
+	known := make([]*group, len(column.values)) // by code
+	return func(row int) {
+		cursor.Row = row
+		code := column.codes[row]
+		if known[code] == nil {
+			known[code] = g.groupOf(cursor)
+		}
+		g.count(known[code], cursor)
+	}
+}
+
+func (g *Groups) groupOf(r Row) *group {
 	for i, path := range g.q.GroupBy {
 		g.keys[i] = r.Value(path)
 		if !g.keys[i].primitive() {
 			g.keys[i] = Value{}
 		}
 	}
-	group := g.group()
+	return g.group()
+}
+
+func (g *Groups) count(group *group, r Row) {
 	for i, item := range g.q.Items {
 		column := &group.columns[i]
 		column.rows++
