@@ -58,6 +58,7 @@ type registry struct {
 	log     *slog.Logger
 	clock   func() time.Time
 	cache   *cache
+	columns *columns
 	calls   calls
 
 	queue  chan *op
@@ -89,6 +90,7 @@ func newRegistry(ctx context.Context, s *store.Store, changes *feed.Feed[iothub.
 		queue: make(chan *op, queueLength), closed: make(chan struct{}), done: make(chan struct{}),
 		presence: map[twinKey]*presence{},
 	}
+	r.columns = newColumns(r)
 	if err := r.loadPresence(ctx); err != nil {
 		return nil, err
 	}

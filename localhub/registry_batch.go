@@ -2,6 +2,7 @@ package localhub
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -100,13 +101,37 @@ func (b *batch) commit() error {
 	if w.Empty() {
 		return nil
 	}
+	b.r.columns.begin(rowsOf(&w))
 	if err := b.r.store.Commit(&w); err != nil {
+		b.r.columns.end(nil)
 		return err
 	}
+	b.r.columns.end(written(&w))
 	for _, key := range b.order {
 		b.r.cache.put(key, b.pending[key].record)
 	}
 	return nil
+}
+
+// rowsOf returns the rows that a commit will change. New ones have no key yet.
+func rowsOf(w *store.Batch) []int64 {
+	keys := slices.Clone(w.Delete)
+	for _, rec := range slices.Concat(w.Identities, w.Twins) {
+		keys = append(keys, rec.Key)
+	}
+	return keys
+}
+
+// written returns what a commit has left in each row, nil where it deleted.
+func written(w *store.Batch) map[int64]*store.Record {
+	rows := make(map[int64]*store.Record, len(w.Twins))
+	for _, key := range w.Delete {
+		rows[key] = nil
+	}
+	for _, rec := range slices.Concat(w.Insert, w.Identities, w.Twins) {
+		rows[rec.Key] = rec
+	}
+	return rows
 }
 
 func keyOf(rec *store.Record) twinKey { return twinKey{rec.DeviceID, rec.ModuleID} }

@@ -18,39 +18,26 @@ const cacheBytes = 128 << 20
 type cache struct {
 	mu      sync.Mutex
 	puts    uint64 // counts the writer's
-	max     int
-	used    int
-	entries map[twinKey]*list.Element
-	recent  *list.List // of *cached, the latest in front
-}
-
-type cached struct {
-	key    twinKey
-	record *store.Record
-	size   int
+	records *recent[twinKey, *store.Record]
 }
 
 func newCache(maxBytes int) *cache {
-	return &cache{max: maxBytes, entries: map[twinKey]*list.Element{}, recent: list.New()}
+	return &cache{records: newRecent[twinKey, *store.Record](maxBytes)}
 }
 
 // get returns a record, or nil and what offer needs to know later.
 func (c *cache) get(key twinKey) (rec *store.Record, puts uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil {
-		return nil, c.puts
-	}
-	c.recent.MoveToFront(e)
-	return e.Value.(*cached).record, c.puts
+	rec, _ = c.records.get(key)
+	return rec, c.puts
 }
 
 func (c *cache) offer(key twinKey, rec *store.Record, puts uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.puts == puts {
-		c.keep(key, rec)
+		c.records.put(key, rec, memoryOf(rec))
 	}
 }
 
@@ -59,28 +46,54 @@ func (c *cache) put(key twinKey, rec *store.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.puts++
-	c.keep(key, rec)
-}
-
-func (c *cache) keep(key twinKey, rec *store.Record) {
-	if e := c.entries[key]; e != nil {
-		c.remove(e)
-	}
 	if rec == nil {
+		c.records.remove(key)
 		return
 	}
-	entry := &cached{key, rec, memoryOf(rec)}
-	c.entries[key] = c.recent.PushFront(entry)
-	c.used += entry.size
-	for c.used > c.max {
-		c.remove(c.recent.Back())
+	c.records.put(key, rec, memoryOf(rec))
+}
+
+// recent keeps the values used last within a number of bytes. It is for one
+// goroutine at a time.
+type recent[K comparable, V any] struct {
+	max, used int
+	entries   map[K]*list.Element
+	order     *list.List // of *kept, the latest in front
+}
+
+type kept[K comparable, V any] struct {
+	key   K
+	value V
+	size  int
+}
+
+func newRecent[K comparable, V any](maxBytes int) *recent[K, V] {
+	return &recent[K, V]{max: maxBytes, entries: map[K]*list.Element{}, order: list.New()}
+}
+
+func (r *recent[K, V]) get(key K) (value V, ok bool) {
+	e := r.entries[key]
+	if e == nil {
+		return value, false
+	}
+	r.order.MoveToFront(e)
+	return e.Value.(*kept[K, V]).value, true
+}
+
+func (r *recent[K, V]) put(key K, value V, size int) {
+	r.remove(key)
+	r.entries[key] = r.order.PushFront(&kept[K, V]{key, value, size})
+	r.used += size
+	for r.used > r.max {
+		r.remove(r.order.Back().Value.(*kept[K, V]).key)
 	}
 }
 
-func (c *cache) remove(e *list.Element) {
-	entry := c.recent.Remove(e).(*cached)
-	delete(c.entries, entry.key)
-	c.used -= entry.size
+func (r *recent[K, V]) remove(key K) {
+	if e := r.entries[key]; e != nil {
+		delete(r.entries, key)
+		r.used -= r.order.Remove(e).(*kept[K, V]).size
+	}
 }
 
 // memoryOf estimates what a record takes: a decoded document with its metadata

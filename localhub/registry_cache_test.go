@@ -37,8 +37,8 @@ func TestCacheIsBoundedAndKeepsTheLatest(t *testing.T) {
 		c.put(dev(fmt.Sprint(i)), big)
 		c.get(dev("0")) // used all the time
 	}
-	if len(c.entries) != 10 || c.recent.Len() != 10 || c.used != 10*memoryOf(big) {
-		t.Errorf("%d entries, %d in order, %d bytes", len(c.entries), c.recent.Len(), c.used)
+	if r := c.records; len(r.entries) != 10 || r.order.Len() != 10 || r.used != 10*memoryOf(big) {
+		t.Errorf("%d entries, %d in order, %d bytes", len(r.entries), r.order.Len(), r.used)
 	}
 	for id, want := range map[string]bool{"0": true, "24": true, "16": true, "15": false, "1": false} {
 		if got, _ := c.get(dev(id)); (got != nil) != want {

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/query"
@@ -39,7 +38,7 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 	if q.Top > 0 {
 		s.limit = min(s.limit, q.Top-int(place.given))
 	}
-	if err := r.store.View(ctx, func(v *store.View) error { return s.run(ctx, v) }); err != nil {
+	if err := s.run(ctx); err != nil {
 		return page{}, err
 	}
 	if s.more && (q.Top == 0 || int(s.place.given) < q.Top) {
@@ -61,74 +60,154 @@ type search struct {
 	q     *query.Query
 	place place
 	limit int
+	watch *watch
+	view  *store.View // in which the rows were found; nil: in columns
 
-	keys []int64 // rows of whole twins still to be read
-	more bool
-	page page
+	groups *query.Groups
+	keys   []int64 // of the rows found
+	more   bool
+	page   page
 }
 
-func (s *search) run(ctx context.Context, v *store.View) error {
-	if s.q.Grouped() {
-		return s.group(ctx, v)
+// run looks for rows in columns where it can, and then reads those of the page.
+func (s *search) run(ctx context.Context) error {
+	s.watch = s.r.columns.watch()
+	defer s.r.columns.unwatch(s.watch)
+	if s.suitsColumns() {
+		if err := s.inColumns(ctx); !errors.Is(err, errNoColumns) {
+			return err
+		}
 	}
-	err := s.scan(ctx, v, s.place.after, func(key int64, row query.Row) error {
-		if len(s.page.Rows)+len(s.keys) == s.limit {
-			s.more = true
+	return s.r.store.View(ctx, func(v *store.View) error {
+		s.view = v
+		return s.inStore(ctx, v)
+	})
+}
+
+// suitsColumns tells whether all twins must be looked at: not when the condition
+// names their ids, and not when every twin will do.
+func (s *search) suitsColumns() bool {
+	if _, ok := s.q.DeviceIDs(); ok {
+		return false
+	}
+	return s.q.Where != nil || s.q.Grouped()
+}
+
+func (s *search) modules() bool { return s.q.Source == query.Modules }
+
+func (s *search) inColumns(ctx context.Context) error {
+	paths := s.q.Paths()
+	if s.q.Grouped() {
+		paths = s.q.AllPaths()
+	}
+	if err := s.r.columns.read(ctx, s.modules(), paths, s.look); err != nil {
+		return err
+	}
+	switch {
+	case s.q.Grouped():
+		return s.addGroups()
+	case s.q.Star():
+		return s.twins(ctx)
+	case len(s.keys) == 0:
+		return nil
+	}
+	return s.r.store.View(ctx, func(v *store.View) error {
+		return s.scan(ctx, v, store.Scan{Keys: s.keys}, s.addProjection)
+	})
+}
+
+// look finds the rows of the page, or counts all into groups.
+func (s *search) look(t *table, columns []*query.Column) error {
+	f := s.q.Filter(columns, len(t.keys))
+	if s.q.Grouped() {
+		s.groups = s.q.NewGroups()
+		add := s.groups.Over(columns)
+		t.each(f, 0, func(row int) bool {
+			add(row)
+			return true
+		})
+		return nil
+	}
+	t.each(f, s.place.after, func(row int) bool {
+		if s.more = len(s.keys) == s.limit; s.more {
+			return false
+		}
+		s.place.after = t.keys[row]
+		s.keys = append(s.keys, t.keys[row])
+		return true
+	})
+	return nil
+}
+
+func (s *search) inStore(ctx context.Context, v *store.View) error {
+	scan := store.Scan{After: s.place.after}
+	if ids, ok := s.q.DeviceIDs(); ok {
+		scan.Only = ids
+	}
+	if s.q.Grouped() {
+		scan.After = 0
+		s.groups = s.q.NewGroups()
+		err := s.scan(ctx, v, scan, func(_ int64, row query.Row) error {
+			s.groups.Add(row)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return s.addGroups()
+	}
+	err := s.scan(ctx, v, scan, func(key int64, row query.Row) error {
+		if s.more = len(s.keys) == s.limit; s.more {
 			return errEndOfPage
 		}
 		s.place.after = key
-		s.place.given++
+		s.keys = append(s.keys, key)
 		if s.q.Star() {
-			s.keys = append(s.keys, key)
 			return nil
 		}
-		return s.add(s.q.Project(row))
+		return s.addProjection(key, row)
 	})
 	if err != nil || !s.q.Star() {
 		return err
 	}
-	return s.readTwins(ctx, v)
+	return s.twins(ctx)
 }
 
-// group works through all twins on each page; its rows have no place in the
-// store, so the token counts them.
-func (s *search) group(ctx context.Context, v *store.View) error {
-	groups := s.q.NewGroups()
-	err := s.scan(ctx, v, 0, func(_ int64, row query.Row) error {
-		groups.Add(row)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	records := groups.Records()
+// addGroups adds a page of groups. They have no place in the store, so the token
+// counts them.
+func (s *search) addGroups() error {
+	records := s.groups.Records()
 	from := min(int(s.place.given), len(records))
 	to := min(from+s.limit, len(records))
 	for _, record := range records[from:to] {
-		if err := s.add(record); err != nil {
+		if err := s.addRecord(record); err != nil {
 			return err
 		}
 	}
-	s.place.given, s.more = uint64(to), to < len(records)
+	s.more = to < len(records)
 	return nil
 }
 
-func (s *search) add(record query.Record) error {
+func (s *search) addProjection(_ int64, row query.Row) error { return s.addRecord(s.q.Project(row)) }
+
+func (s *search) addRecord(record query.Record) error {
 	b, err := iothub.EncodeJSON(record)
-	s.page.Rows = append(s.page.Rows, b)
+	s.add(b)
 	return err
 }
 
-// scan calls visit for each twin that passes WHERE.
-func (s *search) scan(ctx context.Context, v *store.View, after int64, visit func(int64, query.Row) error) error {
+func (s *search) add(row json.RawMessage) {
+	s.page.Rows = append(s.page.Rows, row)
+	s.place.given++
+}
+
+// scan calls visit for each twin of the store that passes WHERE.
+func (s *search) scan(ctx context.Context, v *store.View, scan store.Scan, visit func(int64, query.Row) error) error {
 	paths := s.q.AllPaths()
 	values := make(query.Values, len(paths))
-	scan := store.Scan{After: after, Modules: s.q.Source == query.Modules}
+	scan.Modules = s.modules()
 	for _, p := range paths {
 		scan.Paths = append(scan.Paths, p.Keys())
-	}
-	if ids, ok := s.q.DeviceIDs(); ok {
-		scan.Only = ids
 	}
 	var failed error
 	scan.Visit = func(f store.Found) bool {
@@ -152,68 +231,27 @@ func (s *search) scan(ctx context.Context, v *store.View, after int64, visit fun
 
 // value reads a value of the store, or one that only the registry knows.
 func (s *search) value(f store.Found, path []string, text string) (query.Value, error) {
-	if text == "" {
-		return s.presenceValue(f, path), nil
-	}
-	// The most frequent case, without a decoder.
-	if n := len(text) - 1; text[0] == '"' && strings.IndexByte(text, '\\') < 0 {
-		return query.Of(text[1:n]), nil
+	switch {
+	case ofPresence(path):
+		return s.r.presenceValue(twinKey{f.DeviceID, f.ModuleID}, path), nil
+	case text == "":
+		return query.Value{}, nil
 	}
 	return query.FromJSON(text)
 }
 
-func (s *search) presenceValue(f store.Found, path []string) query.Value {
-	if len(path) != 1 || path[0] != "connectionState" && path[0] != "lastActivityTime" {
-		return query.Value{}
-	}
-	seen := s.r.seen(twinKey{f.DeviceID, f.ModuleID})
+// ofPresence tells whether a path is not in the store.
+func ofPresence(path []string) bool {
+	return len(path) == 1 && (path[0] == "connectionState" || path[0] == "lastActivityTime")
+}
+
+func (r *registry) presenceValue(key twinKey, path []string) query.Value {
+	seen := r.seen(key)
 	if path[0] == "connectionState" {
 		return query.Of(seen.state())
 	}
 	b, _ := iothub.Time{Time: seen.lastActivity}.MarshalJSON() // never fails
 	return query.Of(string(b[1 : len(b)-1]))
-}
-
-func (s *search) readTwins(ctx context.Context, v *store.View) error {
-	rows, err := v.Rows(ctx, s.keys)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		b, err := iothub.EncodeJSON(s.r.rawTwin(row))
-		if err != nil {
-			return err
-		}
-		s.page.Rows = append(s.page.Rows, b)
-	}
-	return nil
-}
-
-// rawTwin is a twin whose documents are still text; it prints like
-// iothub.Twin, whose fields of the same names it hides. Those behind the
-// documents are there for the order.
-type rawTwin struct {
-	iothub.Twin
-	Tags         json.RawMessage     `json:"tags,omitempty"`
-	Properties   rawProperties       `json:"properties"`
-	Capabilities iothub.Capabilities `json:"capabilities"`
-	DeviceScope  string              `json:"deviceScope,omitempty"`
-	ParentScopes []string            `json:"parentScopes,omitempty"`
-}
-
-type rawProperties struct {
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
-}
-
-func (r *registry) rawTwin(row *store.Row) rawTwin {
-	head := r.showHead(row.Identity, row.TwinETag, row.ModelID, row.Version())
-	t := rawTwin{Twin: head, Capabilities: head.Capabilities, DeviceScope: head.DeviceScope, ParentScopes: head.ParentScopes}
-	if string(row.Tags) != "{}" {
-		t.Tags = row.Tags
-	}
-	t.Properties = rawProperties{row.Desired.JSON(), row.Reported.JSON()}
-	return t
 }
 
 // place is how far a query has come: the last row looked at, and how many rows

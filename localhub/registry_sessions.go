@@ -110,6 +110,7 @@ func (r *registry) attach(key twinKey, s session) {
 	p.session = s
 	now := r.now()
 	p.lastActivity, p.dirty = now, true
+	r.columns.stir(key)
 	if older == nil {
 		r.online += counts(key)
 		r.announceConnection(key, p, now)
@@ -135,6 +136,7 @@ func (r *registry) disconnect(key twinKey, s session) {
 func (r *registry) detach(key twinKey, p *presence) {
 	p.session = nil
 	p.dirty = true
+	r.columns.stir(key)
 	r.online -= counts(key)
 	r.announceConnection(key, p, r.now())
 }
@@ -191,6 +193,7 @@ func (r *registry) forget(key twinKey, reason string) {
 	r.drop(key, reason)
 	r.mu.Lock()
 	delete(r.presence, key)
+	r.columns.stir(key)
 	r.mu.Unlock()
 }
 
@@ -215,6 +218,7 @@ func (r *registry) touch(key twinKey) {
 	defer r.mu.Unlock()
 	if p := r.presence[key]; p != nil {
 		p.lastActivity, p.dirty = r.now(), true
+		r.columns.stir(key)
 	}
 }
 

@@ -192,15 +192,14 @@ func deviceJSON(s iothub.Section) []byte {
 }
 
 func (r *registry) showTwin(rec *store.Record) *iothub.Twin {
-	t := r.showHead(rec.Identity, rec.TwinETag, rec.ModelID, rec.Version())
+	t := showHead(rec.Identity, rec.TwinETag, rec.ModelID, rec.Version(), r.seen(keyOf(rec)))
 	t.Tags = rec.Tags
 	t.Properties = iothub.Properties{Desired: rec.Desired, Reported: rec.Reported}
 	return &t
 }
 
 // showHead is everything of a twin but its documents.
-func (r *registry) showHead(id store.Identity, etag uint64, modelID string, version int64) iothub.Twin {
-	seen := r.seen(twinKey{id.DeviceID, id.ModuleID})
+func showHead(id store.Identity, etag uint64, modelID string, version int64, seen presence) iothub.Twin {
 	return iothub.Twin{
 		DeviceID: id.DeviceID, ModuleID: id.ModuleID, ETag: iothub.TwinETag(etag), DeviceETag: iothub.DeviceETag(id.IdentityETag),
 		Status: id.Status, StatusReason: id.StatusReason, StatusUpdateTime: iothub.Time{Time: id.StatusUpdated},

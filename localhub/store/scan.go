@@ -14,6 +14,7 @@ type Scan struct {
 	After   int64      // begin behind this row
 	Modules bool       // modules instead of devices
 	Only    []string   // only these device ids; nil means all
+	Keys    []int64    // only these rows; nil means all
 	Paths   [][]string // members to read, by keys from the root of the twin
 	// Visit is called in the order of rows until it returns false.
 	Visit func(Found) bool
@@ -47,11 +48,7 @@ func (s *Store) View(ctx context.Context, f func(*View) error) error {
 
 // Rows reads whole records by key, in the order of rows.
 func (v *View) Rows(ctx context.Context, keys []int64) ([]*Row, error) {
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, err
-	}
-	return v.store.rows(ctx, v.q, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, string(list))
+	return v.store.rows(ctx, v.q, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, quote(keys))
 }
 
 // Scan looks at records in the order of rows.
@@ -98,11 +95,14 @@ func (scan *Scan) statement(columns []column) (string, []any) {
 		twins = twins || strings.Contains(c.sql, "t.")
 	}
 	b.WriteString(" FROM ")
+	// CROSS JOIN keeps the order: from the few ids or keys to their rows.
 	if scan.Only != nil {
-		// CROSS JOIN keeps the order: from the few ids to their rows.
-		list, _ := json.Marshal(scan.Only)
 		b.WriteString("json_each(?) AS wanted CROSS JOIN ")
-		args = append(args, string(list))
+		args = append(args, quote(scan.Only))
+	}
+	if scan.Keys != nil {
+		b.WriteString("json_each(?) AS numbered CROSS JOIN ")
+		args = append(args, quote(scan.Keys))
 	}
 	b.WriteString("identities i")
 	if twins {
@@ -113,6 +113,9 @@ func (scan *Scan) statement(columns []column) (string, []any) {
 	args = append(args, scan.After)
 	if scan.Only != nil {
 		b.WriteString(" AND i.device_id = wanted.value")
+	}
+	if scan.Keys != nil {
+		b.WriteString(" AND i.id = numbered.value")
 	}
 	b.WriteString(" ORDER BY i.id")
 	return b.String(), args
@@ -216,7 +219,7 @@ func section(name string) string {
 }
 
 func quote(v any) string {
-	b, _ := json.Marshal(v) // a text or a time: never fails
+	b, _ := json.Marshal(v) // a text, a time or a list of such: never fails
 	return string(b)
 }
 

@@ -140,7 +140,8 @@ func (s *Store) close() error {
 	return errors.Join(errs...)
 }
 
-// pragma is a setting and what SQLite says when asked for it.
+// pragma is a setting and what SQLite says when asked for it, "" when that does
+// not matter.
 type pragma struct{ name, set, want string }
 
 var (
@@ -152,9 +153,13 @@ var (
 	// Another program, such as sqlite3, may hold a lock for a moment.
 	patience = pragma{"busy_timeout", "5000", "5000"}
 	noWrites = pragma{"query_only", "1", "1"}
+	// Readers look into the file where it lies in memory instead of copying each
+	// page, which makes reading all twins nearly twice as fast. SQLite copies
+	// where the system cannot map.
+	mapped = pragma{"mmap_size", "1073741824", ""}
 
 	writerPragmas = []pragma{patience, walMode, fullSync, foreignKeys}
-	readerPragmas = []pragma{walMode, patience, fullSync, foreignKeys, noWrites}
+	readerPragmas = []pragma{walMode, patience, fullSync, foreignKeys, noWrites, mapped}
 )
 
 func openPool(path, mode string, pragmas []pragma, size int) (*sql.DB, error) {
@@ -190,6 +195,9 @@ func (c checked) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	for _, p := range c.pragmas {
+		if p.want == "" {
+			continue
+		}
 		got, err := readPragma(ctx, conn, p.name)
 		if err == nil && got != p.want {
 			err = fmt.Errorf("pragma %s is %s, it must be %s", p.name, got, p.want)

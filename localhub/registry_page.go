@@ -1,0 +1,141 @@
+package localhub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/query"
+	"twinboard/localhub/store"
+)
+
+// rawTwin is a twin whose documents are still text; it prints like
+// iothub.Twin, whose fields of the same names it hides. Those behind the
+// documents are there for the order.
+type rawTwin struct {
+	iothub.Twin
+	Tags         json.RawMessage     `json:"tags,omitempty"`
+	Properties   rawProperties       `json:"properties"`
+	Capabilities iothub.Capabilities `json:"capabilities"`
+	DeviceScope  string              `json:"deviceScope,omitempty"`
+	ParentScopes []string            `json:"parentScopes,omitempty"`
+}
+
+type rawProperties struct {
+	Desired  json.RawMessage `json:"desired"`
+	Reported json.RawMessage `json:"reported"`
+}
+
+// printed is a twin as text, without the values of its presence.
+type printed struct {
+	key           twinKey
+	before, after []byte
+}
+
+func (p *printed) size() int { return 128 + len(p.before) + len(p.after) }
+
+// printTwin prints a row of the store.
+func (r *registry) printTwin(row *store.Row) (*printed, error) {
+	key := twinKey{row.Identity.DeviceID, row.Identity.ModuleID}
+	head := showHead(row.Identity, row.TwinETag, row.ModelID, row.Version(), presence{})
+	t := rawTwin{Twin: head, Capabilities: head.Capabilities, DeviceScope: head.DeviceScope, ParentScopes: head.ParentScopes}
+	if string(row.Tags) != "{}" {
+		t.Tags = row.Tags
+	}
+	t.Properties = rawProperties{row.Desired.JSON(), row.Reported.JSON()}
+	text, err := iothub.EncodeJSON(t)
+	if err != nil {
+		return nil, err
+	}
+	// The first of its kind: what comes before in a twin is flat, and inside a
+	// text its quotation marks would be escaped.
+	before, after, _ := bytes.Cut(text, presence{}.appendJSON(nil))
+	return &printed{key, slices.Clip(before), bytes.Clone(after)}, nil
+}
+
+// appendJSON prints the two members of a twin.
+func (p presence) appendJSON(b []byte) []byte {
+	b = append(b, `"connectionState":"`...)
+	b = append(b, p.state()...)
+	b = append(b, `","lastActivityTime":`...)
+	at, _ := iothub.Time{Time: p.lastActivity}.MarshalJSON() // never fails
+	return append(b, at...)
+}
+
+// show is the twin with its presence of now.
+func (p *printed) show(r *registry) json.RawMessage {
+	b := make([]byte, 0, len(p.before)+len(p.after)+96)
+	b = append(b, p.before...)
+	b = r.seen(p.key).appendJSON(b)
+	return append(b, p.after...)
+}
+
+// twins reads the rows that were found, those printed lately without the store.
+func (s *search) twins(ctx context.Context) error {
+	columns := s.r.columns
+	found := columns.printed(s.watch, s.keys)
+	left := slices.DeleteFunc(slices.Clone(s.keys), func(key int64) bool { return found[key] != nil })
+	if len(left) > 0 {
+		if err := s.printLeft(ctx, left, found); err != nil {
+			return err
+		}
+	}
+	for _, key := range s.keys {
+		if p := found[key]; p != nil {
+			s.add(p.show(s.r))
+		}
+	}
+	return nil
+}
+
+func (s *search) printLeft(ctx context.Context, keys []int64, found map[int64]*printed) error {
+	if s.view != nil {
+		return s.printRows(ctx, s.view, keys, found)
+	}
+	return s.r.store.View(ctx, func(v *store.View) error { return s.printRows(ctx, v, keys, found) })
+}
+
+// printRows adds rows of the store to those found. A row that was written since
+// the search began may no longer be one that the query asks for, so it is looked
+// at again.
+func (s *search) printRows(ctx context.Context, v *store.View, keys []int64, found map[int64]*printed) error {
+	rows, err := v.Rows(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		p, err := s.r.printTwin(row)
+		if err != nil {
+			return err
+		}
+		found[row.Key] = p
+	}
+	if written := s.r.columns.written(s.watch, keys); len(written) > 0 && s.view == nil {
+		if err := s.recheck(ctx, v, written, found); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if p := found[key]; p != nil {
+			s.r.columns.offer(s.watch, key, p)
+		}
+	}
+	return nil
+}
+
+// recheck drops the rows that no longer pass WHERE.
+func (s *search) recheck(ctx context.Context, v *store.View, keys []int64, found map[int64]*printed) error {
+	passed := map[int64]bool{}
+	err := s.scan(ctx, v, store.Scan{Keys: keys}, func(key int64, _ query.Row) error {
+		passed[key] = true
+		return nil
+	})
+	for _, key := range keys {
+		if !passed[key] {
+			delete(found, key)
+		}
+	}
+	return err
+}
