@@ -31,13 +31,52 @@ type TwinHeadProps struct {
 // CompareProps are the settings, those that need a look first. Folded are equal
 // ones; DeviceOnly are values that nobody wants anything of.
 type CompareProps struct {
-	Shown, Folded, DeviceOnly []SettingProps
+	Shown, Folded, DeviceOnly CompareList
 	// Preview names the first of DeviceOnly, for the closed fold.
 	Preview []ValuePair
 	// EditHref leads to the form that adds the first setting.
 	EditHref string
 	// NeverReported is true when the device has never said anything.
 	NeverReported bool
+}
+
+// CompareList is a list of settings, those deep in an object together.
+type CompareList []CompareItem
+
+// CompareItem is one setting, or the settings of a branch that folds. ID and Path
+// are the branch's, empty for a setting by itself.
+type CompareItem struct {
+	ID, Path string
+	Rows     []SettingProps
+}
+
+// Rows are all settings of the list.
+func (l CompareList) Rows() (rows []SettingProps) {
+	for _, item := range l {
+		rows = append(rows, item.Rows...)
+	}
+	return rows
+}
+
+// IsBranch reports whether the item folds. One setting alone never does.
+func (i CompareItem) IsBranch() bool { return len(i.Rows) > 1 }
+
+// state is the branch's: that of its first setting, which needs attention most.
+func (i CompareItem) state() string { return i.Rows[0].State }
+
+// TraceProps is the way of a wanted value to the device and back.
+type TraceProps struct {
+	ID    string
+	Steps []TraceStep
+}
+
+// TraceStep is one step: Time is the time of day of the first and how long after
+// it the others were, empty where that is not known. Done tells what has happened
+// from what has not yet.
+type TraceStep struct {
+	Text string
+	Time AgeProps
+	Done bool
 }
 
 // ValuePair is a name and its value in one line.
@@ -60,8 +99,9 @@ type SettingProps struct {
 	// Answer is the device's own text with its code, as it said it.
 	Answer, Code string
 	// Own is true when the device chose the value itself at its start.
-	Own  bool
-	Mend *MendProps
+	Own   bool
+	Mend  *MendProps
+	Trace TraceProps
 }
 
 // MendProps is a change of one setting that takes one click. Fields are the

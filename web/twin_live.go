@@ -91,10 +91,15 @@ func (p *twinPainter) parts(ctx context.Context, r reading) []part {
 		p.forgetRows()
 		return append(list, part{"twin-compare", views.TwinCompare(props)})
 	}
-	for _, row := range append(props.Shown, props.Folded...) {
-		list = append(list, part{row.ID, views.SettingRow(row)})
+	for _, item := range append(props.Shown, props.Folded...) {
+		if item.IsBranch() {
+			list = append(list, part{item.ID + "-state", views.BranchState(item)})
+		}
+		for _, row := range item.Rows {
+			list = append(list, part{row.ID, views.SettingRow(row)})
+		}
 	}
-	for _, row := range props.DeviceOnly {
+	for _, row := range props.DeviceOnly.Rows() {
 		list = append(list, part{row.ID, views.DeviceOnlyRow(row)})
 	}
 	return append(list, part{"twin-preview", views.TwinPreview(props.Preview)})

@@ -88,22 +88,56 @@ func compareProps(ctx context.Context, h *Hub, r reading, d iothub.Drift, l layo
 		EditHref:      h.editPath(r.subject(), "desired"),
 		NeverReported: d.Wanted > 0 && len(r.Properties.Reported.Value) == 0,
 	}
+	trail := h.trail(r)
 	for _, set := range d.Settings {
 		row := settingProps(ctx, h, r, set, now)
+		if set.HasDesired {
+			row.Trace = traceProps(ctx, row.ID+"-trace", trail.trace(set))
+		}
 		switch {
 		case !set.HasDesired:
-			p.DeviceOnly = append(p.DeviceOnly, row)
+			p.DeviceOnly = addRow(p.DeviceOnly, "device", branchOf(set.Path), row)
 		case l.folded[row.ID]:
-			p.Folded = append(p.Folded, row)
+			p.Folded = addRow(p.Folded, "folded", branchOf(set.Path), row)
 		default:
-			p.Shown = append(p.Shown, row)
+			p.Shown = addRow(p.Shown, "shown", branchOf(set.Path), row)
 		}
 	}
 	const few = 3
-	for _, row := range p.DeviceOnly[:min(few, len(p.DeviceOnly))] {
+	for _, row := range p.DeviceOnly.Rows() {
+		if len(p.Preview) == few {
+			break
+		}
 		p.Preview = append(p.Preview, views.ValuePair{Name: row.Path, Value: views.ValueProps{Text: shortened(row.Device.Text)}})
 	}
 	return p
+}
+
+// branchDepth is how deep a setting may lie and still stand as a line of its own;
+// deeper ones share a branch that folds.
+const branchDepth = 2
+
+// branchOf is the branch a setting belongs to, nil for none.
+func branchOf(p iothub.Path) iothub.Path {
+	if len(p) <= branchDepth {
+		return nil
+	}
+	return p[:branchDepth]
+}
+
+// addRow puts a row into the list, beside the others of its branch.
+func addRow(list views.CompareList, name string, branch iothub.Path, row views.SettingProps) views.CompareList {
+	if branch == nil {
+		return append(list, views.CompareItem{Rows: []views.SettingProps{row}})
+	}
+	id := "branch-" + name + "-" + rowID(branch)
+	for i := range list {
+		if list[i].ID == id {
+			list[i].Rows = append(list[i].Rows, row)
+			return list
+		}
+	}
+	return append(list, views.CompareItem{ID: id, Path: branch.String(), Rows: []views.SettingProps{row}})
 }
 
 // settingProps is one line of the comparison.
@@ -139,8 +173,11 @@ func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id st
 	was.Set(set.Path, set.Desired)
 	becomes.Set(set.Path, set.Reported)
 	value, label := shownValue(set.Reported), "twin.mend.use"
-	if set.State == iothub.Rejected {
+	switch set.State {
+	case iothub.Rejected:
 		label = "twin.mend.back"
+	case iothub.TypeDiffers:
+		label = "twin.mend.type." + typeOf(set.Reported)
 	}
 	if len([]rune(value)) > 24 {
 		label = "twin.mend.long"
@@ -151,6 +188,17 @@ func mendProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, id st
 			{Name: "etag", Value: string(r.ETag)}, {Name: "was", Value: compact(was)}, {Name: "set", Value: compact(becomes)},
 		},
 	}
+}
+
+// typeOf names the type of a value that has the same text in another one.
+func typeOf(v any) string {
+	switch v.(type) {
+	case json.Number:
+		return "number"
+	case bool:
+		return "boolean"
+	}
+	return "text"
 }
 
 // rowID is the id of a setting's row: paths hold characters that ids and

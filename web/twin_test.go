@@ -40,7 +40,7 @@ func TestTwinPageStates(t *testing.T) {
 	p.wantPart(p.settingRow("interval"), "below \u202e5 s (400)")
 	p.want(p.settingRow("interval")+" q > bdi", "below \u202e5 s")
 	p.want(p.settingRow("interval")+" [data-testid=mend]", "Put back 10")
-	if n := len(p.all(".travel")); n != 4 {
+	if n := len(p.all(".travel > svg")); n != 4 {
 		t.Errorf("%d arrows, want one for each change on its way: 4", n)
 	}
 	p.wantPart("[data-testid=device-only]", "2 values only from the device")
@@ -52,11 +52,11 @@ func TestTwinPageStates(t *testing.T) {
 	p = b.get(pump)
 	p.want("[data-testid=lead]", "1 of 7 settings was refused. 3 more need a look. 1 is being applied. 2 are in sync.")
 	p.wantPart(p.settingRow("limits.min"), `"5" Same value, other type`)
-	p.want(p.settingRow("limits.min")+" [data-testid=mend]", "Use 5")
-	if n := len(p.all(".travel")); n != 1 {
+	p.want(p.settingRow("limits.min")+" [data-testid=mend]", "Use number 5")
+	if n := len(p.all(".travel > svg")); n != 1 {
 		t.Errorf("%d arrows, want one for each change on its way: 1", n)
 	}
-	p.wantPart(p.settingRow("silent"), "Never reported 2 min The device has never mentioned this setting.")
+	p.wantPart(p.settingRow("silent"), "The device has never mentioned this setting.")
 
 	disconnect()
 	eventually(t, func() bool { return b.twin("pump-07").ConnectionState == iothub.Disconnected }, "the hub notices the device has gone")
@@ -91,7 +91,7 @@ func TestTwinPageFoldsEqualSettings(t *testing.T) {
 	report(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":2}`)
 	b.ahead.Store(int64(2 * time.Minute))
 	p := b.get(pump)
-	p.want("[data-testid=folded] summary", "2 more in sync")
+	p.want("[data-testid=folded] > summary", "2 more in sync")
 	if n := len(p.all("[data-testid=folded] [data-testid=setting]")); n != 2 {
 		t.Errorf("%d rows in the fold, want 2", n)
 	}

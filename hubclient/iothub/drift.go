@@ -62,6 +62,11 @@ type Setting struct {
 	HasReported bool
 	// Since is when the state began, not when it was computed.
 	Since time.Time
+	// Asked is when the wanted value was written and AskedVersion the $version of
+	// desired it was written with; Answered when the device last spoke of it, zero
+	// when it never did.
+	Asked, Answered time.Time
+	AskedVersion    int64
 	// Ack is the device's acknowledgement, nil if it gave none. AckCurrent says
 	// whether it answers the present wanted value.
 	Ack        *Acknowledgement
@@ -154,9 +159,11 @@ func (c *comparison) wanted(leaf Leaf) Setting {
 	s.Reported, s.HasReported, s.Ack = r.value, r.found, r.ack
 	asked := c.twin.Properties.Desired.Metadata.At(leaf.Path)
 	answered := c.twin.Properties.Reported.Metadata.LastUpdated.Time
+	s.Asked, s.AskedVersion = asked.LastUpdated.Time, asked.LastUpdatedVersion
 	if r.found {
 		c.covered[r.path.String()] = true
 		answered = c.twin.Properties.Reported.Metadata.At(r.path).LastUpdated.Time
+		s.Answered = answered
 	}
 	s.AckCurrent = r.ack != nil && r.ack.Version >= asked.LastUpdatedVersion
 	s.State = c.state(&s, asked.LastUpdated.Time, answered)
@@ -279,6 +286,14 @@ func (c *comparison) find(p Path) reportedLeaf {
 		}
 		r.path = append(slices.Clip(r.path), p[i])
 	}
+}
+
+// AcknowledgementAt is what reported properties, or a patch of them, say about a
+// wanted path; nil when they hold no acknowledgement of it.
+func AcknowledgementAt(reported Document, p Path) *Acknowledgement {
+	t := &Twin{}
+	t.Properties.Reported.Value = reported
+	return (&comparison{twin: t}).find(p).ack
 }
 
 // Unwrap recognises an acknowledgement, an object with an integer ac, a value

@@ -131,6 +131,11 @@ func When(ctx context.Context, t, now time.Time) string {
 // Clock is the time of day with seconds, in the time's own zone: "14:05:02".
 func Clock(_ context.Context, t time.Time) string { return t.Format("15:04:05") }
 
+// ClockFine is the time of day with tenths of a second: "14:05:02.1".
+func ClockFine(ctx context.Context, t time.Time) string {
+	return strings.Replace(t.Format("15:04:05.0"), ".", from(ctx).decimal, 1)
+}
+
 // ClockShort is the time of day to the minute: "14:05".
 func ClockShort(_ context.Context, t time.Time) string { return t.Format("15:04") }
 
