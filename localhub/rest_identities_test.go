@@ -2,9 +2,14 @@ package localhub
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"twinboard/hubclient/iothub"
 )
@@ -156,5 +161,32 @@ func TestModulesOfADisabledDevice(t *testing.T) {
 	w.mustCall(http.MethodGet, "/twins/off/modules/m", "")
 	if r := w.call(http.MethodGet, "/twins/none/modules/m", ""); r.Status != 404 || r.Header.Get(headerErrorCode) != "DeviceNotFound" {
 		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
+
+// TestX509DevicesCannotSignIn has devices come that have no key: without a
+// password, and with the signature of an empty key.
+func TestX509DevicesCannotSignIn(t *testing.T) {
+	w := startWire(t)
+	w.device("sas")
+	w.mustCall(http.MethodPut, "/devices/self", `{"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":"`+strings.Repeat("a", 40)+`"}}}`)
+	w.mustCall(http.MethodPut, "/devices/ca", `{"authentication":{"type":"certificateAuthority"}}`)
+	soon := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+	for _, id := range []string{"self", "ca"} {
+		resource := "localhost%2Fdevices%2F" + id
+		empty := "SharedAccessSignature sr=" + resource + "&sig=" + url.QueryEscape(signRaw(t, resource, soon, "")) + "&se=" + soon
+		for _, c := range []struct {
+			flags    byte
+			password string
+		}{{0x80, ""}, {0xc0, ""}, {0xc0, empty}} {
+			hello := w.deviceConnect("sas")
+			hello.id, hello.user = id, "localhost/"+id+"/?api-version=2021-04-12"
+			hello.flags, hello.password = c.flags, c.password
+			d := w.dial()
+			d.send(hello.bytes())
+			if ack := d.next(packets.Connack); ack.ReasonCode != connackNotAuthorized {
+				t.Errorf("%s with %+v: CONNACK %d", id, c, ack.ReasonCode)
+			}
+		}
 	}
 }
