@@ -90,7 +90,7 @@ func (n *witness) unharmed(slowest time.Duration, heap uint64) {
 	n.done.Wait()
 	n.Logf("witness: %d rounds in %v, slowest %v, writer %v, heap at most %d MB", n.rounds,
 		n.elapsed.Round(time.Millisecond), n.slowest.Round(time.Millisecond), n.writer.Round(time.Millisecond), n.peak>>20)
-	if n.rounds < 3 {
+	if n.rounds < 2 { // the first one is not measured
 		n.Errorf("only %d rounds: the witness saw nothing", n.rounds)
 	}
 	if n.slowest > slowest || n.writer > slowest {
@@ -137,7 +137,7 @@ func TestSilentClients(t *testing.T) {
 			return l.guests.Len() == 0
 		})
 	}
-	n.unharmed(2*time.Second, 256<<20)
+	n.unharmed(5*time.Second, 256<<20)
 }
 
 // silentClient connects and waits for the hub to end it.
@@ -180,7 +180,7 @@ func TestSlowRequests(t *testing.T) {
 		})
 	}
 	slow.Wait()
-	n.unharmed(2*time.Second, 256<<20)
+	n.unharmed(5*time.Second, 256<<20)
 }
 
 // trickle sends the beginning of a request, then more of it slowly, until the
@@ -314,4 +314,33 @@ func TestManyLargeBodies(t *testing.T) {
 	}
 	senders.Wait()
 	n.unharmed(5*time.Second, 512<<20)
+}
+
+// TestFloodingDevices has devices report as fast as they can, each a full twin:
+// others wait behind a few reports of each, not behind all of them.
+func TestFloodingDevices(t *testing.T) {
+	const floods, reports = 8, 200
+	w := startWire(t)
+	full := `{"a":["` + strings.Repeat(strings.Repeat("x", 4000)+`","`, 7) + `"]}`
+	devices := make([]*thing, floods)
+	for i := range devices {
+		w.device(fmt.Sprint("flood", i))
+		devices[i], _ = w.online(w.deviceConnect(fmt.Sprint("flood", i)))
+	}
+	n := w.witness()
+	var all sync.WaitGroup
+	for _, d := range devices {
+		all.Go(func() {
+			for i := range reports {
+				d.send(publish(0, 0, iothub.ReportedTopic(fmt.Sprint(i)), []byte(full)))
+			}
+		})
+		all.Go(func() {
+			for i := range reports {
+				d.message(iothub.TwinResponseTopic(http.StatusNoContent, fmt.Sprint(i), int64(i+2)))
+			}
+		})
+	}
+	all.Wait()
+	n.unharmed(10*time.Second, 256<<20)
 }

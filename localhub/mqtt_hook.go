@@ -123,9 +123,10 @@ func (s *deviceSession) published(pk packets.Packet) {
 	switch t.Kind {
 	case iothub.TopicTwinGet:
 		if err := s.server.hub.throttle.take(iothub.ThrottleTwinReads, 1); err != nil {
-			s.answerTwin(t.RequestID, 0, nil, err)
+			s.answerError(t.RequestID, err)
 			return
 		}
+		s.takeTurn()
 		r.readTwin(s.key, s, t.RequestID)
 	case iothub.TopicReported:
 		s.patchReported(t, pk.Payload)
@@ -139,17 +140,18 @@ func (s *deviceSession) published(pk packets.Packet) {
 func (s *deviceSession) patchReported(t iothub.Topic, patch []byte) {
 	if s.apiVersion == "" {
 		// Devices that leave it out connect, but this is what they meet.
-		s.answerReported(t.RequestID, 0, iothub.ErrInvalidVersion.With("the user name lacks api-version"))
+		s.answerError(t.RequestID, iothub.ErrInvalidVersion.With("the user name lacks api-version"))
 		return
 	}
 	if err := s.server.hub.throttle.take(iothub.ThrottleTwinUpdates, 1); err != nil {
-		s.answerReported(t.RequestID, 0, err)
+		s.answerError(t.RequestID, err)
 		return
 	}
 	var base *int64
 	if t.HasVersion {
 		base = &t.Version
 	}
+	s.takeTurn()
 	s.server.hub.registry.patchReported(s.key, s, t.RequestID, patch, base)
 }
 

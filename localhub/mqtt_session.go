@@ -18,6 +18,10 @@ const (
 	maxQueuedBytes = 4 << 20
 )
 
+// maxAsked is how many twin requests of one device may be under way: those of
+// other devices need not wait behind any number of them.
+const maxAsked = 64
+
 // deviceSession is one accepted connection. Answers and patches pass through
 // one queue in order; a goroutine that exists only while the queue holds
 // something writes them. Whoever fills the queue never waits.
@@ -33,6 +37,7 @@ type deviceSession struct {
 	stored     bool // subscriptions were kept when it connected
 	resumed    bool // and are in force
 	expiry     *time.Timer
+	asked      chan struct{} // holds one for each request that is not answered yet
 
 	// Of the reading goroutine alone.
 	topic iothub.Topic // of the PUBLISH in hand
@@ -59,7 +64,7 @@ func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserN
 	key := twinKey{user.DeviceID, user.ModuleID}
 	return &deviceSession{
 		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowedFilters(key),
-		subs: &subscriptions{}, key: key,
+		subs: &subscriptions{}, key: key, asked: make(chan struct{}, maxAsked),
 	}
 }
 
@@ -146,6 +151,7 @@ func (s *deviceSession) sendMethod(name, rid string, payload []byte) bool {
 // answerTwin implements session. The answer goes out whether or not the device
 // has subscribed to answers: Python's SDK asks first and subscribes afterwards.
 func (s *deviceSession) answerTwin(rid string, desired int64, body []byte, err error) {
+	<-s.asked
 	if err != nil {
 		s.answerError(rid, err)
 		return
@@ -155,17 +161,26 @@ func (s *deviceSession) answerTwin(rid string, desired int64, body []byte, err e
 
 // answerReported implements session. A patch sent without $rid gets no answer.
 func (s *deviceSession) answerReported(rid string, version int64, err error) {
+	<-s.asked
 	switch {
-	case rid == "":
 	case err != nil:
 		s.answerError(rid, err)
-	default:
+	case rid != "":
 		s.push(outgoing{topic: iothub.TwinResponseTopic(http.StatusNoContent, rid, version)})
 	}
 }
 
+// takeTurn lets a device ask the registry for one thing more; when it has asked for
+// enough, what it sends next waits in its connection. The answer makes room.
+func (s *deviceSession) takeTurn() {
+	select {
+	case s.asked <- struct{}{}:
+	case <-s.server.hub.registry.done: // nobody answers any more
+	}
+}
+
 // answerError always has a body: without one Node's SDK takes a refusal for
-// success.
+// success. What was sent without $rid is refused in silence.
 func (s *deviceSession) answerError(rid string, err error) {
 	e, tracking := refusalOf(err), newRequestID()
 	log := s.server.hub.log.With("device_id", s.key.DeviceID, "tracking_id", tracking)
@@ -174,7 +189,9 @@ func (s *deviceSession) answerError(rid string, err error) {
 	} else {
 		log.Info("device request refused", "code", e.Code, "reason", e.Message)
 	}
-	s.push(outgoing{topic: iothub.TwinResponseTopic(e.Status, rid, 0), payload: e.DeviceBody(tracking, s.server.hub.now())})
+	if rid != "" {
+		s.push(outgoing{topic: iothub.TwinResponseTopic(e.Status, rid, 0), payload: e.DeviceBody(tracking, s.server.hub.now())})
+	}
 }
 
 // end implements session: it drops the connection and does not wait for it.
