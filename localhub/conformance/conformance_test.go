@@ -26,21 +26,67 @@ type hub struct {
 	environment      []string                  // how the SDKs trust its CA
 }
 
-func TestNodeServiceSDK(t *testing.T) {
-	h := startHub(t)
-	for _, suite := range []struct{ name, file, transport string }{
+// suite is a file of tests in testdata, run over one transport where it connects
+// devices.
+type suite struct{ name, file, transport string }
+
+// leastAssertions is how many different lines of the suites must assert
+// something of a hub.
+const leastAssertions = 500
+
+func TestNodeSDK(t *testing.T) {
+	suites := []suite{
 		{"registry", "registry", ""},
+		{"twins", "twins", ""},
+		{"query", "query", ""},
 		{"modules", "modules", ""},
 		{"bulk", "bulk", ""},
+		{"device", "device", "mqtt"},
+		{"device-websocket", "device", "websocket"},
+		{"connection", "connection", "mqtt"},
+		{"connection-websocket", "connection", "websocket"},
 		{"methods", "methods", "mqtt"},
 		{"methods-websocket", "methods", "websocket"},
-	} {
-		t.Run(suite.name, func(t *testing.T) {
-			p := h.node(t, "--test", "--test-reporter=spec", "testdata/"+suite.file+".test.js")
-			p.cmd.Env = append(p.cmd.Env, "TRANSPORT="+suite.transport)
-			t.Log(p.run(t))
+	}
+	h := startHub(t)
+	places, ran := map[string]bool{}, 0
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			ran++
+			for _, place := range h.runSuite(t, s) {
+				places[place] = true
+			}
 		})
 	}
+	t.Logf("%d assertions", len(places))
+	if ran == len(suites) && len(places) < leastAssertions {
+		t.Errorf("%d assertions, want at least %d", len(places), leastAssertions)
+	}
+}
+
+// TestNodeThrottling asks more of a hub than its tier allows, which one does to
+// one's own hub only.
+func TestNodeThrottling(t *testing.T) {
+	if os.Getenv("HUB_CONNECTION_STRING") == "" {
+		startHub(t, "--throttle", "F1").runSuite(t, suite{"throttling", "throttling", ""})
+	}
+}
+
+// runSuite returns the lines that asserted something.
+func (h hub) runSuite(t *testing.T, s suite) (places []string) {
+	t.Helper()
+	counted := filepath.Join(t.TempDir(), "assertions.json")
+	p := h.node(t, "--test", "--test-reporter=spec", "testdata/"+s.file+".test.js")
+	p.cmd.Env = append(p.cmd.Env, "TRANSPORT="+s.transport, "ASSERTIONS="+counted)
+	t.Log(p.run(t))
+	text, err := os.ReadFile(counted)
+	if err == nil {
+		err = json.Unmarshal(text, &places)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return places
 }
 
 // TestNodeTutorial runs the tutorial's two programs, unmodified, in its order.
@@ -76,7 +122,7 @@ type program struct{ cmd *exec.Cmd }
 
 func (h hub) node(t *testing.T, args ...string) program {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience) // what cleans up may run too
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -153,13 +199,13 @@ func (l *lines) waitFor(t *testing.T, line string) {
 
 // startHub starts this project's hub on the standard ports, which Microsoft's
 // Node service SDK insists on, or uses the one in HUB_CONNECTION_STRING.
-func startHub(t *testing.T) hub {
+func startHub(t *testing.T, options ...string) hub {
 	t.Helper()
 	if s := os.Getenv("HUB_CONNECTION_STRING"); s != "" {
 		return otherHub(s)
 	}
 	binary, data := build(t), t.TempDir()
-	cmd := exec.Command(binary, "hub", "--standard-ports", "--data", data, "--log-level", "warn")
+	cmd := exec.Command(binary, append([]string{"hub", "--standard-ports", "--data", data, "--log-level", "warn"}, options...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -184,7 +230,7 @@ func startHub(t *testing.T) hub {
 		deviceString: func(t *testing.T) string {
 			return ask(t, binary, "connection-string", "--data", data, "--device", deviceOf(t), "--create")
 		},
-		environment: []string{"NODE_EXTRA_CA_CERTS=" + ready.CA},
+		environment: []string{"NODE_EXTRA_CA_CERTS=" + ready.CA, "LOCAL_HUB=1"},
 	}
 }
 
@@ -213,6 +259,7 @@ func build(t *testing.T) string {
 func otherHub(connectionString string) hub {
 	h := hub{connectionString: connectionString}
 	h.deviceString = func(t *testing.T) string {
+		t.Cleanup(func() { h.node(t, "testdata/delete-device.js").run(t) })
 		return strings.TrimSpace(h.node(t, "testdata/create-device.js").run(t))
 	}
 	return h

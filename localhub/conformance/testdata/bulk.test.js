@@ -2,10 +2,10 @@
 'use strict';
 
 const test = require('node:test');
-const assert = require('node:assert/strict');
-const { registry, prefix, fresh, twinOf } = require('./support.js');
+const assert = require('./assert.js');
+const { registry, prefix, owned, fresh, twinOf } = require('./support.js');
 
-const ids = (name, n) => Array.from({ length: n }, (_, i) => `${prefix}${name}-${i}`);
+const ids = (name, n) => Array.from({ length: n }, (_, i) => owned(`${prefix}${name}-${i}`));
 
 // failed returns the errors of a bulk operation that answers 400.
 async function failed(promise) {

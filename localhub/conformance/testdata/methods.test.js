@@ -3,12 +3,10 @@
 'use strict';
 
 const test = require('node:test');
-const assert = require('node:assert/strict');
+const assert = require('./assert.js');
 const { Message } = require('azure-iot-device');
-const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { registry, service, prefix, fresh, freshModule, twinOf, connected, refused, eventually } = require('./support.js');
 
-const transport = process.env.TRANSPORT === 'websocket' ? MqttWs : Mqtt;
 const call = (deviceId, methodName, more) => service.invokeDeviceMethod(deviceId, { methodName, responseTimeoutInSeconds: 15, ...more });
 
 // listen makes a client answer a method. The hub knows of it a moment later, so
@@ -19,7 +17,7 @@ function listen(client, identity, name, handler) {
 
 test('a method carries payloads both ways', async (t) => {
   const device = await fresh('both');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   const received = [];
   listen(client, device, 'echo', (request, response) => {
     received.push(request.payload);
@@ -40,7 +38,7 @@ test('a method carries payloads both ways', async (t) => {
 
 test('calls may overtake each other', async (t) => {
   const device = await fresh('side');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   const waiting = [];
   listen(client, device, 'slow', (request, response) => {
     waiting.push({ request, response });
@@ -55,7 +53,7 @@ test('calls may overtake each other', async (t) => {
 
 test("the status is the device's own", async (t) => {
   const device = await fresh('status');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   listen(client, device, 'say', (request, response) => response.send(request.payload));
   for (const status of [200, 404, 500, -1, 12345]) {
     const { result } = await call(device.deviceId, 'say', { payload: status, connectTimeoutInSeconds: 10 });
@@ -68,7 +66,7 @@ test('offline devices', async (t) => {
   const device = await fresh('offline');
   await refused(call(device.deviceId, 'any'), 'Error', 404, 'DeviceNotOnline');
   await refused(call(prefix + 'missing', 'any'), 'DeviceNotFoundError', 404, 'DeviceNotFound');
-  await connected(t, device, transport); // takes no methods
+  await connected(t, device); // takes no methods
   await refused(call(device.deviceId, 'any', { connectTimeoutInSeconds: 1 }), 'Error', 404, 'DeviceNotOnline');
 });
 
@@ -90,7 +88,7 @@ test('the body of an offline device is nested', async () => {
 test('a call waits for a device that connects', async (t) => {
   const device = await fresh('waits');
   const answer = call(device.deviceId, 'hello', { connectTimeoutInSeconds: 10 });
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   client.onDeviceMethod('hello', (_, response) => response.send(200, 'late but here'));
   const { result } = await answer;
   assert.equal(result.status, 200);
@@ -99,7 +97,7 @@ test('a call waits for a device that connects', async (t) => {
 
 test('no answer in time is GatewayTimeoutError', async (t) => {
   const device = await fresh('silent');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   let asked = 0;
   client.onDeviceMethod('silent', () => { asked++; });
   // The SDK itself gives up after the sum of both times.
@@ -126,7 +124,7 @@ test('methods of modules', async (t) => {
   const module = await freshModule(device.deviceId, 'm1');
   const options = { methodName: 'scale', payload: { by: 2 }, responseTimeoutInSeconds: 15, connectTimeoutInSeconds: 10 };
   await refused(service.invokeDeviceMethod(device.deviceId, 'm1', { ...options, connectTimeoutInSeconds: 0 }), 'Error', 404, 'DeviceNotOnline');
-  const client = await connected(t, module, transport);
+  const client = await connected(t, module);
   listen(client, module, 'scale', (request, response) => response.send(200, { scaled: request.payload.by }));
   const { result } = await service.invokeDeviceMethod(device.deviceId, 'm1', options);
   assert.equal(result.status, 200);
@@ -136,7 +134,7 @@ test('methods of modules', async (t) => {
 
 test('twin and telemetry work beside methods', async (t) => {
   const device = await fresh('beside');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   listen(client, device, 'echo', (request, response) => response.send(200, request.payload));
   const twin = await client.getTwin();
   assert.equal(twin.properties.desired.$version, 1);
@@ -156,7 +154,7 @@ test('twin and telemetry work beside methods', async (t) => {
 
 test('a device that is disabled takes no methods', async (t) => {
   const device = await fresh('disabled');
-  const client = await connected(t, device, transport);
+  const client = await connected(t, device);
   listen(client, device, 'echo', (_, response) => response.send(200));
   assert.equal((await call(device.deviceId, 'echo', { connectTimeoutInSeconds: 10 })).result.status, 200);
   await registry.update({ ...device, status: 'disabled' });

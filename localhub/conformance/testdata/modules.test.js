@@ -2,7 +2,7 @@
 'use strict';
 
 const test = require('node:test');
-const assert = require('node:assert/strict');
+const assert = require('./assert.js');
 const { once } = require('node:events');
 const { Message } = require('azure-iot-device');
 const { Mqtt } = require('azure-iot-device-mqtt');
