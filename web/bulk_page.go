@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -195,17 +194,11 @@ func (b *bulk) data() bulkData {
 
 // bulkCSV is the result for each device.
 func bulkCSV(c echo.Context, b *bulk) error {
-	w := c.Response()
-	w.Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
-	w.Header().Set(echo.HeaderContentDisposition, `attachment; filename="result.csv"`)
-	out := csv.NewWriter(w)
-	_ = out.Write([]string{"deviceId", "line", "result", "error"})
-	for _, i := range b.data().Devices {
-		_ = out.Write([]string{csvID(i.DeviceID), strconv.Itoa(i.Line), i.State, csvCell(i.Error)}) // Error tells
-	}
-	out.Flush()
-	if err := out.Error(); err != nil {
-		return fmt.Errorf("result as CSV: %w", err)
-	}
-	return nil
+	return writeCSV(c, "result.csv", []string{"deviceId", "line", "result", "error"}, func(yield func([]string) bool) {
+		for _, i := range b.data().Devices {
+			if !yield([]string{csvID(i.DeviceID), strconv.Itoa(i.Line), i.State, i.Error}) {
+				return
+			}
+		}
+	})
 }

@@ -1,10 +1,7 @@
 package web
 
 import (
-	"encoding/csv"
-	"fmt"
 	"iter"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,10 +128,6 @@ const csvPage = 1000
 // tags and wanted settings, so that it can be read in again, and the reported
 // values that the list shows.
 func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
-	w := c.Response()
-	w.Header().Set(echo.HeaderContentType, "text/csv; charset=utf-8")
-	w.Header().Set(echo.HeaderContentDisposition, `attachment; filename="devices.csv"`)
-	w.WriteHeader(http.StatusOK)
 	paths := slices.Clone(l.cols)
 	for d := range matching(h, l) {
 		for _, path := range d.Paths() {
@@ -145,16 +138,13 @@ func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
 		slices.Sort(paths)
 		paths = slices.Compact(paths)
 	}
-	out := csv.NewWriter(w)
-	_ = out.Write(slices.Concat(csvColumns, paths))
-	for d := range matching(h, l) {
-		_ = out.Write(slices.Concat(csvRow(deviceDataOf(d)), csvValues(d, paths))) // Error tells
-	}
-	out.Flush()
-	if err := out.Error(); err != nil {
-		return fmt.Errorf("devices as CSV: %w", err)
-	}
-	return nil
+	return writeCSV(c, "devices.csv", slices.Concat(csvColumns, paths), func(yield func([]string) bool) {
+		for d := range matching(h, l) {
+			if !yield(slices.Concat(csvRow(deviceDataOf(d)), csvValues(d, paths))) {
+				return
+			}
+		}
+	})
 }
 
 // matching are the devices of a listing, page after page.
@@ -198,11 +188,4 @@ func csvValues(d fleet.Device, paths []string) []string {
 		}
 	}
 	return cells
-}
-
-func csvTime(t *time.Time) string {
-	if t == nil {
-		return ""
-	}
-	return t.Format(time.RFC3339)
 }

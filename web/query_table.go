@@ -2,11 +2,9 @@ package web
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -136,24 +134,19 @@ func queryCSV(c echo.Context, got answer) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	_ = w.Write(names) // Error tells
-	for _, row := range rows {
-		line := make([]string, len(names))
-		for i, name := range names {
-			if v, there := row[name]; there {
-				line[i] = plain(v)
+	return writeCSV(c, "query.csv", names, func(yield func([]string) bool) {
+		for _, row := range rows {
+			line := make([]string, len(names))
+			for i, name := range names {
+				if v, there := row[name]; there {
+					line[i] = plain(v)
+				}
+			}
+			if !yield(line) {
+				return
 			}
 		}
-		_ = w.Write(line)
-	}
-	w.Flush()
-	if err := w.Error(); err != nil {
-		return fmt.Errorf("answer as CSV: %w", err)
-	}
-	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="query.csv"`)
-	return c.Blob(http.StatusOK, "text/csv; charset=utf-8", b.Bytes())
+	})
 }
 
 // flatRows are the rows with one name for each column.
