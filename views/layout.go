@@ -22,8 +22,8 @@ type PageProps struct {
 	Back Link
 	// Actions stand at the right of the heading: badges, buttons; may be nil.
 	Actions templ.Component
-	// Active is the place of the navigation the page belongs to: "devices",
-	// "query", "simulator", "learn" or "".
+	// Active is the place of the navigation the page belongs to: "overview",
+	// "devices", "query", "changes", "simulator", "learn" or "".
 	Active string
 	Hub    HubChip
 	// Search is what the header's search field holds.
@@ -81,8 +81,10 @@ func (p PageProps) places() []place {
 		return nil
 	}
 	return []place{
+		{"overview", "layout-dashboard", p.Hub.Path, "o"},
 		{"devices", "router", p.Hub.Path + "/devices", "d"},
 		{"query", "text-search", p.Hub.Path + "/query", "q"},
+		{"changes", "history", p.Hub.Path + "/changes", "c"},
 		{"simulator", "activity", p.Hub.Path + "/simulator", "s"},
 	}
 }
@@ -117,8 +119,10 @@ func shortcuts() []shortcut {
 	return []shortcut{
 		{"/", "keys.search", "[data-key='/']"},
 		{"?", "keys.help", ""},
+		{"g o", "keys.overview", "[data-key='g o']"},
 		{"g d", "keys.devices", "[data-key='g d']"},
 		{"g q", "keys.query", "[data-key='g q']"},
+		{"g c", "keys.changes", "[data-key='g c']"},
 		{"g s", "keys.simulator", "[data-key='g s']"},
 		{"g l", "keys.learn", "[data-key='g l']"},
 		{"j", "keys.next", "[data-row]"},

@@ -97,20 +97,7 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 
 // devicesLead is the answer the page opens with, about the whole hub.
 func devicesLead(ctx context.Context, list fleet.Page) string {
-	look := 0
-	for _, state := range needsLook {
-		look += list.AllStates[state]
-	}
-	waiting := list.AllStates[iothub.Waiting] + list.AllStates[iothub.WaitingOffline] + list.AllStates[iothub.Applying]
-	switch {
-	case list.Known == 0:
-		return text.T(ctx, "devices.lead.reading")
-	case look > 0:
-		return text.T(ctx, "devices.lead.look", "Count", look, "Total", list.Known)
-	case waiting > 0:
-		return text.T(ctx, "devices.lead.waiting", "Count", waiting)
-	}
-	return text.T(ctx, "devices.lead.ok", "Count", list.Known)
+	return fleetLead(ctx, list.AllStates, list.Known)
 }
 
 // devicesNotice says why the list may be behind.

@@ -35,17 +35,18 @@ type Options struct {
 
 // Server answers the dashboard's requests. Make one with New.
 type Server struct {
-	hubs    []*Hub
-	store   *store.Store
-	hosts   map[string]bool
-	log     *slog.Logger
-	now     func() time.Time
-	version string
-	handler http.Handler
-	streams *streams
-	starts  map[*Hub]*starts // of simulated devices
-	calls   map[*Hub]*methodCalls
-	bulks   *bulks // acts on many devices
+	hubs     []*Hub
+	store    *store.Store
+	hosts    map[string]bool
+	log      *slog.Logger
+	now      func() time.Time
+	version  string
+	handler  http.Handler
+	streams  *streams
+	starts   map[*Hub]*starts // of simulated devices
+	calls    map[*Hub]*methodCalls
+	bulks    *bulks // acts on many devices
+	journals map[*Hub]*journal
 }
 
 // New makes a dashboard. It begins nothing in the background.
@@ -55,7 +56,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, hosts: map[string]bool{}, log: o.Log, now: o.Now,
-		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{}, calls: map[*Hub]*methodCalls{}, bulks: newBulks(),
+		version: o.Version, streams: newStreams(defaultPace), starts: map[*Hub]*starts{}, calls: map[*Hub]*methodCalls{}, bulks: newBulks(), journals: map[*Hub]*journal{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -70,6 +71,7 @@ func New(o Options) (*Server, error) {
 		s.hubs = append(s.hubs, &h)
 		s.starts[&h] = newStarts(&h)
 		s.calls[&h] = newMethodCalls(&h, s.now)
+		s.journals[&h] = s.newJournal(&h)
 	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -99,11 +101,18 @@ func checkOptions(o Options) error {
 	return nil
 }
 
+// Start begins to write down what changes on the hubs, until ctx ends or Close.
+func (s *Server) Start(ctx context.Context) {
+	for _, j := range s.journals {
+		j.start(ctx)
+	}
+}
+
 // Handler answers all requests of the dashboard.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Close ends every event stream and every start of simulated devices at once and
-// waits for them, so that the HTTP server around it can shut down without
+// Close ends every event stream, every start of simulated devices and the journal
+// at once and waits for them, so that the HTTP server around it can shut down without
 // waiting; it may be called twice.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.streams.close(ctx)
@@ -113,7 +122,11 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, calls := range s.calls {
 		err = errors.Join(err, calls.close(ctx))
 	}
-	return errors.Join(err, s.bulks.close(ctx))
+	err = errors.Join(err, s.bulks.close(ctx))
+	for _, j := range s.journals {
+		j.close()
+	}
+	return err
 }
 
 // escapedPaths makes the router see the path as it was sent. Echo would see it

@@ -13,7 +13,7 @@ import (
 
 // newServer makes a dashboard of one hub that nothing answers for; log may be
 // nil.
-func newServer(t *testing.T, log *slog.Logger) *Server {
+func newServer(t testing.TB, log *slog.Logger) *Server {
 	t.Helper()
 	client, err := hubclient.New(iothub.ServiceConnectionString{
 		HostName: "localhost:1", SharedAccessKeyName: "iothubowner", SharedAccessKey: "c2VjcmV0",
@@ -32,7 +32,7 @@ func newServer(t *testing.T, log *slog.Logger) *Server {
 	return s
 }
 
-func openStore(t *testing.T) *store.Store {
+func openStore(t testing.TB) *store.Store {
 	t.Helper()
 	kept, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dashboard.db"))
 	if err != nil {

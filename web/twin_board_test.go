@@ -65,7 +65,12 @@ func newBoard(t *testing.T) *board { return newBoardOf(t, true) }
 
 func newBoardOf(t *testing.T, local bool) *board {
 	t.Helper()
-	b := &board{t: t, local: local}
+	return (&board{t: t, local: local}).start()
+}
+
+func (b *board) start() *board {
+	t := b.t
+	t.Helper()
 	b.startHub()
 	b.startDashboard()
 	b.person = newPerson(t)
@@ -116,7 +121,7 @@ func (b *board) startDashboard() {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	b.fleet = fleet.New(b.client, fleet.Options{})
+	b.fleet = fleet.New(b.client, fleet.Options{Crawl: fleet.Crawl{QueriesPerMinute: 6000, Every: 20 * time.Millisecond}})
 	b.fleet.Start(b.t.Context())
 	b.server, err = New(Options{Store: openStore(b.t), Now: b.now, Hubs: []Hub{{
 		Slug: "local", Name: "local", Local: b.local, HostName: cs.HostName, Client: b.client, Fleet: b.fleet,
@@ -125,6 +130,7 @@ func (b *board) startDashboard() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.server.Start(b.t.Context())
 	web := httptest.NewServer(b.server.Handler())
 	b.url = web.URL
 	b.t.Cleanup(func() {

@@ -21,11 +21,11 @@ type twinPainter struct {
 	page   string
 	begun  bool
 	layout layout
-	sent   map[string]string
+	sent   sentParts
 }
 
 func (s *Server) newTwinPainter(h *Hub, of subject, layout string) *twinPainter {
-	return &twinPainter{server: s, hub: h, of: of, page: layout, sent: map[string]string{}}
+	return &twinPainter{server: s, hub: h, of: of, page: layout, sent: sentParts{}}
 }
 
 // part is a piece of the page with an id.
@@ -41,9 +41,9 @@ func (p *twinPainter) paint(ctx context.Context) ([]templ.Component, error) {
 		return nil, err
 	}
 	if !ok {
-		return p.changed(ctx, []part{{"twin-lead", views.Lead("twin-lead", text.T(ctx, "twin.gone"))}})
+		return p.sent.changed(ctx, []part{{"twin-lead", views.Lead("twin-lead", text.T(ctx, "twin.gone"))}})
 	}
-	return p.changed(ctx, p.parts(ctx, r))
+	return p.sent.changed(ctx, p.parts(ctx, r))
 }
 
 // read takes the twin from the picture where the change feed keeps it, and reads
@@ -114,16 +114,19 @@ func (p *twinPainter) forgetRows() {
 	delete(p.sent, "twin-preview")
 }
 
+// sentParts is the HTML that an event stream sent last, by the id of the part.
+type sentParts map[string]string
+
 // changed keeps the parts that look different from what was sent last.
-func (p *twinPainter) changed(ctx context.Context, parts []part) ([]templ.Component, error) {
+func (sent sentParts) changed(ctx context.Context, parts []part) ([]templ.Component, error) {
 	var list []templ.Component
 	for _, part := range parts {
 		var b bytes.Buffer
 		if err := part.body.Render(ctx, &b); err != nil {
 			return nil, fmt.Errorf("paint %s: %w", part.id, err)
 		}
-		if html := b.String(); p.sent[part.id] != html {
-			p.sent[part.id] = html
+		if html := b.String(); sent[part.id] != html {
+			sent[part.id] = html
 			list = append(list, templ.Raw(html))
 		}
 	}

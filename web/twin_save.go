@@ -190,6 +190,9 @@ func (e *editing) saved(t *iothub.Twin, f twinForm, change iothub.Document, kept
 		Time: e.server.now(), Hub: e.hub.Slug, DeviceID: e.of.device, ModuleID: e.of.module, Section: store.Section(e.section),
 		Patch: change, Old: iothub.Replaced(f.Base, change), Screen: "twin", ETag: t.ETag, Undoes: undoes,
 	}
+	if entry.Section == store.Desired {
+		entry.Version = t.Properties.Desired.Version
+	}
 	ctx := e.Request().Context()
 	said := flash{Kind: "ok", ID: "twin.saved." + e.section, Args: []string{"Device", e.of.name()}}
 	if e.section == "desired" && t.ConnectionState != iothub.Connected {
@@ -198,13 +201,14 @@ func (e *editing) saved(t *iothub.Twin, f twinForm, change iothub.Document, kept
 	if len(kept) > 0 {
 		said.ID, said.Args = "twin.saved.kept", []string{"Count", strconv.Itoa(len(kept))}
 	}
-	ids, err := e.server.store.Record(ctx, entry)
+	ids, err := e.server.journals[e.hub].record(ctx, entry)
 	if err != nil {
 		// The change is made; only taking it back is lost.
 		e.server.log.Error("change not in the journal", "device_id", e.of.device, "error", err)
 		return e.done(said)
 	}
-	said.Undo = e.hub.editPath(e.of, e.section) + "?undo=" + strconv.FormatInt(ids[0], 10)
+	entry.ID = ids[0]
+	said.Undo = undoPath(e.hub, entry)
 	return e.done(said)
 }
 

@@ -16,6 +16,7 @@ func TestE2EPages(t *testing.T) {
 	owner := p.client(t, "iothubowner")
 	b := startBrowser(t).tab(t, p.Dashboard)
 	b.open("/")
+	b.follow(testid("door-look") + " .button-primary")
 	b.see(testid("empty"))
 
 	b.open("/h/local/add-device")

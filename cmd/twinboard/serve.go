@@ -74,8 +74,11 @@ func (c *serveCommand) start(e *environment, stack *closers) (readyLine, []web.H
 	if err != nil {
 		return ready, nil, err
 	}
-	ready.Dashboard, err = listen(e, stack, c.Listen, dashboard)
-	return ready, hubs, err
+	if ready.Dashboard, err = listen(e, stack, c.Listen, dashboard); err != nil {
+		return ready, nil, err
+	}
+	dashboard.Start(e.ctx)
+	return ready, hubs, nil
 }
 
 func makeDataFolder(dir string) error {

@@ -242,8 +242,14 @@ func (f *Fleet) Activity() *feed.Feed[Activity] { return f.activity }
 
 // Status says how complete and how old the picture is.
 func (f *Fleet) Status() Status {
+	f.interest.touch(f.now())
+	return f.Peek()
+}
+
+// Peek is Status for those who follow in the background: it does not count as
+// somebody looking, which keeps a crawl going.
+func (f *Fleet) Peek() Status {
 	now := f.now()
-	f.interest.touch(now)
 	known := f.picture.len()
 	f.mu.Lock()
 	defer f.mu.Unlock()

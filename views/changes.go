@@ -1,0 +1,60 @@
+package views
+
+// ChangesProps is what changed on a hub, newest first.
+type ChangesProps struct {
+	Lead   string
+	Note   string // where it comes from, and what is not in it
+	Filter ChangesFilter
+	Days   []ChangeDay
+	Foot   PagerProps
+	// NoHits says what the filter asked for, when nothing matches.
+	NoHits string
+	// DevicesHref leads on from a journal with nothing in it.
+	DevicesHref string
+}
+
+// ChangesFilter is what of the journal is shown.
+type ChangesFilter struct {
+	Path, Device string
+	Hidden       []Hidden // what the search form carries along
+	Kinds, Who   []ChoiceLink
+	Chips        []ChipProps
+	ClearHref    string
+}
+
+// ChangeDay is the changes of one day.
+type ChangeDay struct {
+	ID, Title string
+	Changes   []ChangeRow
+}
+
+// ChangeRow is one change of a device, or one that several got alike.
+type ChangeRow struct {
+	ID           string // of the element
+	Time         AgeProps
+	Device, Href string
+	Devices      string // "3 devices" instead of Device, for several
+	// Kind is "tags", "desired" or "state".
+	Kind       string
+	Was, State string // of a state
+	Values     []ChangeProps
+	More       string // how many values are not shown
+	// By says in words who it was; Who is a name in it, as "iothubowner".
+	By      string
+	Who     string
+	WhoHref string
+	// HistoryHref shows the device at that time, UndoHref reviews the inverse.
+	HistoryHref, UndoHref string
+	Current               bool // it is the one looked at
+}
+
+// ChangesNewProps is the offer to show what has come since; Text is empty for
+// nothing.
+type ChangesNewProps struct{ Text, Href string }
+
+func changeIcon(kind string) string {
+	if kind == "tags" {
+		return "tag"
+	}
+	return "sliders-horizontal"
+}

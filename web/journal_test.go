@@ -1,0 +1,180 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"twinboard/hubclient/fleet"
+	"twinboard/hubclient/iothub"
+	"twinboard/web/store"
+)
+
+// journal reads what has been written down of the board's hub, newest first.
+func (b *board) journal(q store.JournalQuery) []store.Entry {
+	b.t.Helper()
+	q.Hub = "local"
+	list, err := b.server.store.Journal(b.t.Context(), q, 1000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return list
+}
+
+// entries waits until the journal holds that many.
+func (b *board) entries(n int, q store.JournalQuery) (list []store.Entry) {
+	b.t.Helper()
+	eventually(b.t, func() bool {
+		list = b.journal(q)
+		return len(list) >= n
+	}, fmt.Sprintf("%d entries", n))
+	if len(list) > n {
+		b.t.Fatalf("%d entries, want %d: %+v", len(list), n, list)
+	}
+	return list
+}
+
+// save applies one setting as a person does.
+func (b *board) save(id, value string) {
+	b.t.Helper()
+	form := b.get(b.server.hubs[0].devicePath(id) + "/edit/desired").form("#twin-edit")
+	form.Set("value", value)
+	form.press("review").form("#twin-review").press("apply")
+}
+
+func TestJournalOfOthersAndOneself(t *testing.T) {
+	b := newBoard(t)
+	b.known(0) // so that the feed tells of what follows
+	b.device("pump", `{}`, `{"interval":60}`)
+	b.known(1)
+	told := b.entries(1, store.JournalQuery{Section: store.Desired})[0]
+	if told.Source != store.FromFeed || told.Who != "iothubowner" || told.Version != 2 || !iothub.Equal(told.Patch["interval"], json.Number("60")) || told.Old["interval"] != nil {
+		t.Errorf("another program's: %+v", told)
+	}
+	b.save("pump", "30")
+	b.write("pump", iothub.TwinPatch{Tags: document(t, `{"site":"oslo"}`)})
+	tags := b.entries(1, store.JournalQuery{Section: store.Tags})[0] // told after the save, so that is told too
+	if tags.Who != "iothubowner" {
+		t.Errorf("a tag: %+v", tags)
+	}
+	own := b.entries(2, store.JournalQuery{Section: store.Desired})[0]
+	if own.Source != store.FromDashboard || own.Screen != "twin" || own.Version != 3 || !iothub.Equal(own.Old["interval"], json.Number("60")) {
+		t.Errorf("one's own: %+v", own)
+	}
+}
+
+func TestJournalOfAReplacement(t *testing.T) {
+	b := newBoard(t)
+	b.known(0) // so that the feed tells of what follows
+	b.device("pump", `{}`, `{"interval":60,"mode":"eco"}`)
+	b.known(1)
+	b.entries(1, store.JournalQuery{})
+	if _, err := b.client.ReplaceTwin(t.Context(), "pump", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	e := b.entries(2, store.JournalQuery{Section: store.Desired})[0]
+	wantDocument(t, "what changed", e.Patch, `{"interval":30,"mode":null}`)
+	wantDocument(t, "what it replaced", e.Old, `{"interval":60,"mode":"eco"}`)
+}
+
+// TestJournalOfStates keeps a state that holds, and not one that is over at once.
+func TestJournalOfStates(t *testing.T) {
+	b := newBoard(t)
+	b.known(0) // so that the feed tells of what follows
+	b.device("pump", `{}`, `{}`)
+	b.known(1)
+	report, _ := b.connect("pump")
+	b.write("pump", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	report(`{"interval":30}`)
+	b.entries(1, store.JournalQuery{Section: store.Desired})
+	b.write("pump", iothub.TwinPatch{Desired: document(t, `{"interval":2}`)})
+	report(`{"interval":{"value":30,"ac":400,"av":99,"ad":"below 5 s"}}`)
+	b.entries(2, store.JournalQuery{Section: store.Desired})
+	eventually(t, func() bool { d, _ := b.fleet.Get("pump"); return d.State == iothub.Rejected }, "rejected")
+	b.ahead.Store(int64(time.Minute))
+	e := b.entries(1, store.JournalQuery{Section: store.State})[0]
+	if e.Was != iothub.InSync || e.State != iothub.Rejected || e.DeviceID != "pump" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestJournalOfACrawledHub is about a hub that tells nothing by itself.
+func TestJournalOfACrawledHub(t *testing.T) {
+	b := &board{t: t}
+	b.refuse.Store(new(func(r *http.Request) *iothub.Error {
+		if r.URL.Path == "/changes" {
+			return iothub.ErrResourceNotFound
+		}
+		return nil
+	}))
+	b.start()
+	b.device("pump", `{"site":"oslo"}`, `{"mode":"eco"}`)
+	eventually(t, func() bool { d, ok := b.fleet.Get("pump"); return ok && b.fleet.Status().Complete && d.Wanted == 1 }, "the crawl has the device")
+	b.write("pump", iothub.TwinPatch{Tags: document(t, `{"site":null}`), Desired: document(t, `{"mode":"auto"}`)})
+	newest := func(q store.JournalQuery) (e store.Entry) {
+		eventually(t, func() bool {
+			list := b.journal(q)
+			if len(list) > 0 {
+				e = list[0]
+			}
+			return e.Patch["mode"] == "auto" || e.Patch["site"] == nil && len(e.Patch) == 1
+		}, "the change is noticed")
+		return e
+	}
+	desired, tags := newest(store.JournalQuery{Section: store.Desired}), newest(store.JournalQuery{Section: store.Tags})
+	if desired.Source != store.FromRead || desired.Who != "" {
+		t.Errorf("%+v", desired)
+	}
+	wantDocument(t, "desired", desired.Patch, `{"mode":"auto"}`)
+	wantDocument(t, "tags", tags.Patch, `{"site":null}`)
+	wantDocument(t, "tags before", tags.Old, `{"site":"oslo"}`)
+	t.Run("one's own change is not noticed again", func(t *testing.T) {
+		noticed := len(b.journal(store.JournalQuery{Others: true}))
+		b.save("pump", "off")
+		b.write("pump", iothub.TwinPatch{Tags: document(t, `{"line":3}`)})
+		b.entries(noticed+1, store.JournalQuery{Others: true})
+		if own := b.journal(store.JournalQuery{Section: store.Desired}); own[0].Source != store.FromDashboard || own[1].ID != desired.ID {
+			t.Errorf("%+v", own)
+		}
+	})
+}
+
+// TestJournalWatches notes when it watched, and a gap when it could not follow.
+func TestJournalWatches(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	spans := func() []store.Span {
+		list, err := b.server.store.Watched(t.Context(), "local")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	eventually(t, func() bool { return len(spans()) == 1 }, "it watches")
+	b.server.journals[b.server.hubs[0]].missed("a test says so")
+	eventually(t, func() bool { return len(spans()) == 2 }, "a gap is noted")
+	if list := spans(); list[1].Since.Before(list[0].Until) {
+		t.Errorf("%v", list)
+	}
+}
+
+// BenchmarkJournal is what a change of a fleet costs the dashboard until it is on
+// disk: follow, pack, write, prune.
+func BenchmarkJournal(b *testing.B) {
+	s := newServer(b, nil)
+	j := s.journals[s.hubs[0]]
+	n := 0
+	for b.Loop() {
+		n++
+		j.note(fleet.Update{DeviceID: "d", Change: iothub.Change{
+			Time: time.Now(), DeviceID: fmt.Sprintf("device-%05d", n%50_000), Kind: iothub.ChangeDesired, Operation: iothub.OperationUpdate,
+			Patch: iothub.Document{"interval": json.Number("30")}, Old: iothub.Document{"interval": json.Number("60")},
+			ETag: iothub.ETag(fmt.Sprint(n)), Policy: "service", SectionVersion: 2,
+		}})
+		if n%500 == 0 { // as many as come in journalEvery at 1,000 a second
+			j.flush(b.Context(), settle)
+		}
+	}
+}
