@@ -38,8 +38,10 @@ func (e *PolicyRefusal) Error() string {
 		return fmt.Sprintf("the policy %s exists with the rights %s", e.Name, e.Rights)
 	case PolicyFull:
 		return fmt.Sprintf("the hub has %d policies; more are not allowed", iothub.MaxPolicies)
+	case PolicyServices:
+		return fmt.Sprintf("%d policies have the right ServiceConnect; more are not allowed", iothub.MaxServicePolicies)
 	}
-	return fmt.Sprintf("%d policies have the right ServiceConnect; more are not allowed", iothub.MaxServicePolicies)
+	return fmt.Sprintf("the policy %s cannot be made", e.Name)
 }
 
 // CreatePolicy makes a shared access policy in a data folder, with random keys,

@@ -190,3 +190,39 @@ func TestX509DevicesCannotSignIn(t *testing.T) {
 		}
 	}
 }
+
+// TestConditionsOfWriting holds that If-Match alone makes a PUT an update, and
+// its absence a creation, whatever else a request says.
+func TestConditionsOfWriting(t *testing.T) {
+	w := startWire(t)
+	d := w.device("d1")
+	m := w.module("d1", "m1")
+	for _, c := range []struct {
+		path, missing, exists, gone string
+		etag                        iothub.ETag
+	}{
+		{"/devices/d1", "/devices/d2", "DeviceAlreadyExists", "DeviceNotFound", d.ETag},
+		{"/devices/d1/modules/m1", "/devices/d1/modules/m2", "ModuleAlreadyExistsOnDevice", "ModuleNotFound", m.ETag},
+	} {
+		for _, header := range [][]string{nil, {"If-None-Match", "*"}, {"If-None-Match", `"other"`}, {"If-Match", ""}} {
+			r := w.call(http.MethodPut, c.path, `{"etag":"`+string(c.etag)+`"}`, header...)
+			if r.Status != http.StatusConflict || r.Header.Get(headerErrorCode) != c.exists {
+				t.Errorf("%s with %v: %d %s", c.path, header, r.Status, r.Body)
+			}
+		}
+		for _, match := range []string{"*", `"*"`, c.etag.Header()} {
+			r := w.call(http.MethodPut, c.missing, `{}`, "If-Match", match)
+			if r.Status != http.StatusNotFound || r.Header.Get(headerErrorCode) != c.gone {
+				t.Errorf("%s with %s: %d %s", c.missing, match, r.Status, r.Body)
+			}
+		}
+		for _, match := range []string{string(c.etag), "*"} {
+			if r := w.call(http.MethodPut, c.path, `{"etag":"c3RhbGU="}`, "If-Match", match); r.Status != http.StatusOK {
+				t.Errorf("%s with %s: %d %s", c.path, match, r.Status, r.Body)
+			}
+		}
+		if r := w.call(http.MethodPut, c.path, `{}`, "If-Match", c.etag.Header()); r.Status != http.StatusPreconditionFailed {
+			t.Errorf("%s with an etag of the past: %d %s", c.path, r.Status, r.Body)
+		}
+	}
+}

@@ -404,7 +404,7 @@ func TestPoliciesAreKept(t *testing.T) {
 			t.Errorf("shown %v", present)
 		}
 		return nil, no
-	}); err != no {
+	}); !errors.Is(err, no) {
 		t.Errorf("refused with %v", err)
 	}
 	ro, err := OpenReadOnly(t.Context(), path) // while the other is open
