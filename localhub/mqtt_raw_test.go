@@ -108,7 +108,7 @@ func TestMalformedConnect(t *testing.T) {
 		"a user name that is not text":       changed(func(c *connect) { c.user += "\xff" }),
 		"a zero in the user name":            changed(func(c *connect) { c.user += "\x00" }),
 		"a client id that is not text":       changed(func(c *connect) { c.id += "\xc3" }),
-		"bytes behind the last field":        frame(0x10, append(body2(good), 0)),
+		"bytes behind the last field":        frame(0x10, append(withoutHeader(good), 0)),
 		"flags in the header":                append([]byte{0x11}, good.bytes()[1:]...),
 		"an empty CONNECT":                   {0x10, 0},
 		"a length of five bytes":             {0x10, 0xff, 0xff, 0xff, 0xff, 0x01},
@@ -131,8 +131,8 @@ func TestMalformedConnect(t *testing.T) {
 	})
 }
 
-// body2 is a CONNECT without its fixed header, which takes two or three bytes.
-func body2(c connect) []byte {
+// withoutHeader is a CONNECT without its fixed header, which takes two or three bytes.
+func withoutHeader(c connect) []byte {
 	b := c.bytes()
 	return b[2+b[1]>>7:]
 }
@@ -141,7 +141,7 @@ func body2(c connect) []byte {
 func TestTruncatedConnect(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
-	whole := body2(w.deviceConnect("d1"))
+	whole := withoutHeader(w.deviceConnect("d1"))
 	for n := range len(whole) {
 		if n > 80 && n%16 != 0 {
 			continue // within the token they are alike
