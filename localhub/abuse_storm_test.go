@@ -23,7 +23,7 @@ const (
 	stormDevices  = 400
 	stormVariable = "TWINBOARD_TEST_CONNECTIONS"
 	// deviceMemory bounds what a connected device may cost the hub, in bytes.
-	deviceMemory = 100_000
+	deviceMemory = 100_000 * raceFactor
 )
 
 // storm is many devices of one hub, which runs in a process of its own.

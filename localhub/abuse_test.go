@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,18 +114,18 @@ func TestSilentClients(t *testing.T) {
 	})
 	n := w.witness()
 	var ended sync.WaitGroup
-	for i := range clients {
-		for _, address := range []string{w.hub.MQTTAddr(), w.hub.HTTPSAddr()} {
-			ended.Go(func() { w.silentClient(address, i%2 == 0) })
-		}
-	}
-	for range size {
+	for range size / 2 { // first, while there is room
 		conn, err := w.webSocket("/$iothub/websocket", subProtocol)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d := newThing(t, conn)
 		ended.Go(func() { _, _ = d.read() })
+	}
+	for i := range clients {
+		for _, address := range []string{w.hub.MQTTAddr(), w.hub.HTTPSAddr()} {
+			ended.Go(func() { w.silentClient(address, i%2 == 0) })
+		}
 	}
 	ended.Wait() // the last ones by the protocols' time-outs
 	for _, l := range []*lobby{w.hub.mqtt.lobby, w.hub.rest.lobby} {
@@ -144,8 +145,7 @@ func TestSilentClients(t *testing.T) {
 func (w *wire) silentClient(address string, withTLS bool) {
 	raw, err := net.Dial("tcp", address)
 	if err != nil {
-		w.Error(err)
-		return
+		return // ended before it began
 	}
 	defer raw.Close()
 	conn := raw
@@ -164,32 +164,39 @@ func (w *wire) silentClient(address string, withTLS bool) {
 // body: they end with their time.
 func TestSlowRequests(t *testing.T) {
 	w := startWireWith(t, time.Now, func(h *Hub) {
-		h.rest.http.ReadHeaderTimeout, h.rest.http.ReadTimeout = 500*time.Millisecond, time.Second
+		h.rest.http.ReadHeaderTimeout, h.rest.http.ReadTimeout = time.Second, 2*time.Second
 	})
 	n := w.witness()
 	head := "PATCH /twins/witness?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\n"
 	whole := head + "Authorization: " + w.token("iothubowner") + "\r\nContent-Length: 100000\r\n\r\n{"
+	const clients = 60
 	var slow sync.WaitGroup
-	for i := range 60 {
+	var begun atomic.Int32
+	for i := range clients {
 		slow.Go(func() {
+			sent := 0
 			if i%2 == 0 {
-				w.trickle(head, "X-Long: ")
+				sent = w.trickle(head, "X-Long: ")
 			} else {
-				w.trickle(whole, `"a":1,`)
+				sent = w.trickle(whole, `"a":1,`)
+			}
+			if sent > 1 {
+				begun.Add(1)
 			}
 		})
 	}
-	slow.Wait()
+	if slow.Wait(); begun.Load() < clients/2 {
+		t.Errorf("only %d of %d clients were slow", begun.Load(), clients)
+	}
 	n.unharmed(5*time.Second, 256<<20)
 }
 
 // trickle sends the beginning of a request, then more of it slowly, until the
-// hub ends it.
-func (w *wire) trickle(begin, more string) {
+// hub ends it. It returns how many bytes it came to send.
+func (w *wire) trickle(begin, more string) (sent int) {
 	conn, err := tls.Dial("tcp", w.hub.HTTPSAddr(), clientTLS(w.hub))
 	if err != nil {
-		w.Error(err)
-		return
+		return 0 // its time was up before
 	}
 	defer conn.Close()
 	over := make(chan struct{})
@@ -201,18 +208,19 @@ func (w *wire) trickle(begin, more string) {
 	defer tick.Stop()
 	late := time.After(20 * time.Second)
 	_, err = conn.Write([]byte(begin))
-	for i := 0; err == nil; i++ {
+	for ; err == nil; sent++ {
 		select {
 		case <-over:
-			return
+			return sent
 		case <-late:
 			w.Error("a slow request is never ended")
-			return
+			return sent
 		case <-tick.C:
-			_, err = conn.Write([]byte{more[i%len(more)]})
+			_, err = conn.Write([]byte{more[sent%len(more)]})
 		}
 	}
 	<-over
+	return sent
 }
 
 // TestSleepingDevices has devices that never read while their twins change: the
