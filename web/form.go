@@ -198,8 +198,8 @@ func (f *twinForm) edited(ctx context.Context) (iothub.Document, []mistake) {
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	if err := iothub.CheckContent(f.Section, iothub.Diff(f.Base, doc)); err != nil {
-		return nil, []mistake{f.limitMistake(ctx, err, doc)}
+	if mistakes := f.contentMistakes(ctx, iothub.Diff(f.Base, doc)); len(mistakes) > 0 {
+		return nil, mistakes
 	}
 	if err := iothub.CheckSize(f.Section, f.Base, doc); err != nil {
 		return nil, []mistake{f.limitMistake(ctx, err, doc)}

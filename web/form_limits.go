@@ -48,6 +48,31 @@ func keyText(ctx context.Context, e *iothub.LimitError) string {
 	return text.T(ctx, "twin.limit.key-character", "Character", strings.Trim(e.Text, "'"))
 }
 
+// contentMistakes checks a change as the hub will: row by row, so that each row
+// at fault says so, or as a whole where it was typed as JSON.
+func (f *twinForm) contentMistakes(ctx context.Context, change iothub.Document) (mistakes []mistake) {
+	err := iothub.CheckContent(f.Section, change)
+	if err == nil {
+		return nil
+	}
+	for _, r := range f.Rows {
+		path := iothub.ParsePath(strings.TrimSpace(r.Path))
+		value, changed := change.Get(path)
+		if r.Removed || r.blank() || !changed {
+			continue
+		}
+		alone := iothub.Document{}
+		alone.Set(path, value)
+		if err := iothub.CheckContent(f.Section, alone); err != nil {
+			mistakes = append(mistakes, f.limitMistake(ctx, err, alone))
+		}
+	}
+	if len(mistakes) == 0 {
+		return []mistake{f.limitMistake(ctx, err, change)}
+	}
+	return mistakes
+}
+
 // limitMistake finds the field that a refusal of the hub's rules belongs to.
 func (f *twinForm) limitMistake(ctx context.Context, err error, doc iothub.Document) mistake {
 	var limit *iothub.LimitError

@@ -260,3 +260,22 @@ func TestParseTwinFormRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestEditedNamesEveryRow refuses several rows at once, each at its own field.
+func TestEditedNamesEveryRow(t *testing.T) {
+	f := newTwinForm(iothub.SectionDesired, document(t, `{"fine":1}`), "AAA=", false)
+	f.Rows = append(f.Rows,
+		formRow{Path: "long", Kind: kindText, Text: strings.Repeat("x", iothub.MaxStringBytes+1)},
+		formRow{Path: "good", Kind: kindText, Text: "x"},
+		formRow{Path: "big", Kind: kindNumber, Text: "4503599627370496"},
+		formRow{Path: "list", Kind: kindJSON, Text: "[null]"},
+	)
+	_, mistakes := f.edited(english())
+	var at []string
+	for _, m := range mistakes {
+		at = append(at, m.Field)
+	}
+	if diff := cmp.Diff([]string{"row-1-value", "row-3-value", "row-4-value"}, at); diff != "" {
+		t.Errorf("fields at fault (-want +got):\n%s", diff)
+	}
+}
