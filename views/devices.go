@@ -145,12 +145,23 @@ type IdentityProps struct {
 	Keys     []SecretProps
 	// SecondKeys are folded away: the same again with the secondary key.
 	SecondKeys []SecretProps
+	KeyActions []KeyAction
 	// NoKeys says in a sentence why there are no keys to show; empty when there
 	// are.
 	NoKeys  string
 	Connect []Fact
 	Danger  DangerProps
 }
+
+// KeyAction is a change of a device's keys; Href asks on a page of its own.
+type KeyAction struct {
+	Confirm ConfirmProps
+	Href    string
+}
+
+// SecretPageProps is a secret on a page of its own, for whoever has no script.
+// Again shows it for longer, Hide leads away.
+type SecretPageProps struct{ Label, Value, Again, Hide string }
 
 // IdentityStatus is what changes while one looks.
 type IdentityStatus struct {

@@ -136,7 +136,7 @@ func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, 
 // reason says in words why a device was left as it is.
 func (s *Server) reason(ctx context.Context, h *Hub, id string, err error) string {
 	p := s.explainFor(ctx, h, id, err)
-	words := text.T(ctx, "error."+p.code+".title", p.args...) + "."
+	words := text.T(ctx, "error."+p.code+".what", p.args...)
 	if p.detail != "" {
 		words += " " + p.detail
 	}

@@ -79,7 +79,11 @@ func TestBulkDisableAndEnable(t *testing.T) {
 	}
 	wantDocument(t, "tags", b.twin("100%").Tags, `{"keep":1}`)
 	b.get(p.path).want("#bulk-lead", "2 of 2 devices are disabled.")
-	eventually(t, func() bool { d, _ := b.fleet.Get("a?b"); return !d.Enabled }, "the list knows")
+	eventually(t, func() bool {
+		one, _ := b.fleet.Get("100%")
+		other, _ := b.fleet.Get("a?b")
+		return !one.Enabled && !other.Enabled
+	}, "the list knows")
 	b.get("/h/local/devices?status=disabled").wantIDs("100%", "a?b")
 
 	// Enabling few devices takes one press. The one that is enabled stays as it is.

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -50,6 +51,9 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d identity) views.Identit
 	if d.Authentication.SymmetricKey.Primary == "" {
 		p.NoKeys = text.T(ctx, "identity.no-keys", "Type", d.Authentication.Type)
 		return p
+	}
+	if d.module == "" {
+		p.KeyActions = keyActions(ctx, h, d.Device)
 	}
 	for i, what := range secrets {
 		secret := views.SecretProps{
@@ -178,8 +182,9 @@ func connectionString(h *Hub, d identity, key string) string {
 	return iothub.DeviceConnectionString{HostName: h.DeviceHostName, DeviceID: d.DeviceID, ModuleID: d.module, SharedAccessKey: key}.String()
 }
 
-// deviceSecret answers one secret of a device as plain text. It is a POST, so
-// that no link, cache or history leads to it and no other site can ask.
+// deviceSecret answers one secret of a device as plain text, to a browser without
+// script on a page. It is a POST, so that no link, cache or history leads to it
+// and no other site can ask.
 func (s *Server) deviceSecret(c echo.Context) error {
 	k, err := subjectOf(c)
 	if err != nil {
@@ -193,6 +198,9 @@ func (s *Server) deviceSecret(c echo.Context) error {
 		d, err := h.readIdentity(c.Request().Context(), k)
 		if err != nil {
 			return err
+		}
+		if strings.Contains(c.Request().Header.Get(echo.HeaderAccept), echo.MIMETextHTML) {
+			return s.showSecret(c, k, what.name, what.of(h, d))
 		}
 		return c.String(http.StatusOK, what.of(h, d))
 	}

@@ -52,6 +52,73 @@ func TestSecretsAreOnNoPage(t *testing.T) {
 	}
 }
 
+func TestKeysChange(t *testing.T) {
+	b := newBoard(t)
+	b.device("100%", `{"keep":1}`, `{}`)
+	path := b.server.hubs[0].devicePath("100%")
+	keys := func() iothub.SymmetricKey {
+		d, err := b.client.GetDevice(t.Context(), "100%")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Authentication.SymmetricKey
+	}
+	first := keys()
+	form := b.get(path + "/keys/primary").wantStatus(http.StatusOK).form("main form")
+	form.press("").wantStatus(http.StatusUnprocessableEntity).wantPart("[data-testid=errors]", "The name typed is not 100%.")
+	form.Set("confirm", "100%")
+	form.press("").wantStatus(http.StatusOK).wantPart("#flashes", "100% has a new primary key.")
+	second := keys()
+	if second.Primary == first.Primary || second.Secondary != first.Secondary {
+		t.Error("another key than the primary one changed")
+	}
+	form.press("").wantStatus(http.StatusPreconditionFailed)
+	swap := b.get(path + "?view=identity").form("#key-swap form")
+	swap.press("").wantStatus(http.StatusOK).wantPart("#flashes", "The keys of 100% were swapped.")
+	if got := keys(); got.Primary != second.Secondary || got.Secondary != second.Primary {
+		t.Error("the keys are not swapped")
+	}
+	form = b.get(path + "/keys/secondary").form("main form")
+	form.Set("confirm", "100%")
+	form.press("").wantStatus(http.StatusOK)
+	if got := keys(); got.Secondary == second.Primary || got.Primary != second.Secondary {
+		t.Error("another key than the secondary one changed")
+	}
+	wantDocument(t, "tags", b.twin("100%").Tags, `{"keep":1}`)
+	b.get(path + "/keys/evil").wantStatus(http.StatusNotFound)
+}
+
+// TestSecretWithoutScript shows a key on a page that leaves by itself.
+func TestSecretWithoutScript(t *testing.T) {
+	b := newBoard(t)
+	b.device("a?b", `{}`, `{}`)
+	d, err := b.client.GetDevice(t.Context(), "a?b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := b.server.hubs[0].devicePath("a?b") + "/secret?what=primary-key"
+	status, body := b.body(http.MethodPost, path, map[string]string{"Accept": "text/html"})
+	if status != http.StatusOK || !strings.Contains(body, d.Authentication.SymmetricKey.Primary) {
+		t.Fatalf("status %d, or the key is not there", status)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	resp, err := b.person.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Refresh"); got != "30; url="+b.server.hubs[0].devicePath("a?b")+"?view=identity" {
+		t.Errorf("leaves with %q", got)
+	}
+	if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("a page with a key may be kept: %q", got)
+	}
+}
+
 func TestDeviceDelete(t *testing.T) {
 	b := newBoard(t)
 	b.device("pump-07", `{}`, `{}`)

@@ -64,6 +64,8 @@ func (s *Server) routes(e *echo.Echo) {
 	h.GET("/devices/:id/disable", s.deviceDisablePage)
 	h.POST("/devices/:id/status", s.deviceStatusSave)
 	h.POST("/devices/:id/secret", s.deviceSecret)
+	h.GET("/devices/:id/keys/:act", s.deviceKeysPage)
+	h.POST("/devices/:id/keys/:act", s.deviceKeysSave)
 	h.GET("/devices/:id/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/edit/:section", s.twinEditSave)
 	h.GET("/messages/:message", s.messageBody)

@@ -22,7 +22,11 @@ function label(form) {
   const button = form.querySelector('[data-secret-reveal]')
   const span = button.querySelector('span')
   span.dataset.label ??= span.textContent
-  span.textContent = 'shown' in form.dataset ? button.dataset.labelHide : span.dataset.label
+  const shown = 'shown' in form.dataset
+  span.textContent = shown ? button.dataset.labelHide : span.dataset.label
+  const more = form.querySelector('[data-secret-more]')
+  if (!shown && more === document.activeElement) button.focus()
+  if (more) more.hidden = !shown
 }
 
 async function reveal(form) {
@@ -34,6 +38,12 @@ async function reveal(form) {
   }
   form.dataset.shown = ''
   label(form)
+  extend(form)
+}
+
+// extend shows a secret for another while.
+function extend(form) {
+  clearTimeout(form.hideTimer)
   form.hideTimer = setTimeout(() => hide(form), seconds * 1000)
 }
 
@@ -47,6 +57,10 @@ document.addEventListener('submit', event => {
   if (!form) return
   event.preventDefault()
   reveal(form)
+})
+document.addEventListener('click', event => {
+  const more = event.target.closest('[data-secret-more]')
+  if (more) extend(more.form)
 })
 document.addEventListener('click', async event => {
   const button = event.target.closest('[data-secret-copy]')
