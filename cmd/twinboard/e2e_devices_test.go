@@ -1,0 +1,246 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/localhub/store"
+)
+
+// rows are the ids that the list shows, in its order.
+const rows = `[...document.querySelectorAll("[data-testid=device-row]")].map(r => r.id.slice(7)).join(" ")`
+
+func (b *tab) rows() []string {
+	b.t.Helper()
+	return strings.Fields(b.evaluateText(rows))
+}
+
+// press presses one key where the focus is.
+func (b *tab) press(key string, modifiers ...chromedp.KeyOption) {
+	b.t.Helper()
+	must(b, "press "+key, chromedp.KeyEvent(key, modifiers...))
+}
+
+// TestE2EManyDevices adds devices by pattern, filters, selects by keyboard and
+// pointer, and deletes all of a filter.
+func TestE2EManyDevices(t *testing.T) {
+	p := serve(t)
+	owner := p.client(t, "iothubowner")
+	b := startBrowser(t).tab(t, p.Dashboard)
+	b.open("/h/local/import")
+	b.fill("#pattern", "pump-{01..40}")
+	b.fill("#pattern-tags", `{"site": "oslo \"é\""}`)
+	b.follow(testid("import-pattern") + " .button-primary")
+	b.follow(testid("bulk-start"))
+	b.until("all are added", `document.querySelector("[data-phase=done]")?.innerText.includes("40 of 40 devices are added.")`)
+	for _, id := range []string{"100%", "a?b#c", "O'Neil"} {
+		if _, err := owner.CreateDevice(t.Context(), iothub.Device{DeviceID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.open("/h/local/devices?col=tags.site")
+	b.until("all are listed", `document.querySelector("[data-testid=pager-count]")?.innerText.includes("of 43")`)
+	if b.is(`document.querySelector("[data-select-bar]").checkVisibility()`) {
+		t.Error("the bar shows without a selection")
+	}
+	// By keyboard: the first row, and on to the third.
+	b.press("j")
+	b.press("x")
+	b.press("j")
+	b.press("j")
+	b.press("X")
+	b.until("three are selected", `document.querySelector("[data-select-count]").innerText === "3 devices selected"`)
+	if got := b.evaluateText(`[...document.querySelectorAll("[data-select]:checked")].map(b => b.value).join(" ")`); got != "100% O'Neil a?b#c" {
+		t.Errorf("selected: %s", got)
+	}
+	// A selected row is brought up to date and stays selected.
+	if _, err := owner.UpdateTwin(t.Context(), "a?b#c", iothub.TwinPatch{Tags: iothub.Document{"site": "lima"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the new tag", `document.getElementById("device-a?b#c").innerText.includes("lima")`)
+	if !b.is(`document.querySelector('[data-select][value="a?b#c"]').checked`) {
+		t.Error("the selection is lost by an update")
+	}
+	// No row that has the focus is under the bar.
+	for range 24 {
+		b.press("j")
+		if !b.is(`(() => { const r = document.activeElement.getBoundingClientRect(), s = document.querySelector("[data-select-bar]").getBoundingClientRect(); return r.bottom <= s.top + 1 || r.top >= s.bottom })()`) {
+			t.Fatal("the bar covers the focused row")
+		}
+	}
+	b.follow(testid("select-bar") + " [value=disable]")
+	b.fill(testid("bulk-word"), "3")
+	b.follow(testid("bulk-start"))
+	b.until("they are disabled", `document.querySelector("[data-phase=done]")?.innerText.includes("3 of 3 devices are disabled.")`)
+	if d, err := owner.GetDevice(t.Context(), "a?b#c"); err != nil || d.Status != iothub.StatusDisabled {
+		t.Errorf("%s, %v", d.Status, err)
+	}
+
+	b.open("/h/local/devices")
+	b.click("[id='facet-tags.site'] a")
+	b.until("the filter", `document.querySelector("[data-testid=pager-count]")?.innerText.includes("of 40")`)
+	b.click(testid("select-page"))
+	b.click(testid("select-all"))
+	b.follow(testid("select-bar") + " [value=delete]")
+	b.fill(testid("bulk-word"), "40")
+	b.follow(testid("bulk-start"))
+	b.until("they are deleted", `document.querySelector("[data-phase=done]")?.innerText.includes("40 of 40 devices are deleted.")`)
+	b.open("/h/local/devices")
+	b.until("three are left", `document.querySelector("[data-testid=pager-count]")?.innerText.includes("of 3 devices")`)
+}
+
+// TestE2EKeys reveals a key, keeps it for longer, and makes a new one.
+func TestE2EKeys(t *testing.T) {
+	p := serve(t)
+	owner := p.client(t, "iothubowner")
+	d, err := owner.CreateDevice(t.Context(), iothub.Device{DeviceID: "100%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBrowser(t).tab(t, p.Dashboard)
+	b.open("/h/local/devices/100%25?view=identity")
+	if b.is(`document.documentElement.outerHTML.includes(` + fmt.Sprintf("%q", d.Authentication.SymmetricKey.Primary) + `)`) {
+		t.Fatal("a key is in the page")
+	}
+	b.click("form:has(#primary-key) [data-secret-reveal]")
+	b.until("the key", `document.getElementById("primary-key").value === `+fmt.Sprintf("%q", d.Authentication.SymmetricKey.Primary))
+	b.click("form:has(#primary-key) [data-secret-more]")
+	b.click("form:has(#primary-key) [data-secret-reveal]")
+	b.until("it is hidden", `document.getElementById("primary-key").value.startsWith("••")`)
+	b.click(testid("key-primary"))
+	b.see("#key-primary[open]")
+	b.fill("#key-primary-word", "100%")
+	b.follow("#key-primary .button-danger")
+	after, err := owner.GetDevice(t.Context(), "100%")
+	if err != nil || after.Authentication.SymmetricKey.Primary == d.Authentication.SymmetricKey.Primary || after.Authentication.SymmetricKey.Secondary != d.Authentication.SymmetricKey.Secondary {
+		t.Errorf("not the primary key alone was made anew, %v", err)
+	}
+	b.withoutScript()
+	b.open("/h/local/devices/100%25?view=identity")
+	b.submit("form:has(#primary-key) [data-secret-reveal]", testid("secret"))
+	if got := b.evaluateText(`document.querySelector("[data-testid=secret]").value`); got != after.Authentication.SymmetricKey.Primary {
+		t.Error("without script the key is not shown")
+	}
+}
+
+// many is how many devices the list is made for.
+const many = 100_000
+
+// fillHub writes a data folder with devices as a hub would.
+func fillHub(t *testing.T, data string) {
+	t.Helper()
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), filepath.Join(data, "hub.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for from := 0; from < many; from += 5000 {
+		var batch store.Batch
+		for i := from; i < from+5000; i++ {
+			batch.Insert = append(batch.Insert, manyth(i, at))
+		}
+		if err := s.Commit(&batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// manyth is one of the many devices: its tag serial is a number that runs the
+// other way than its name.
+func manyth(i int, at time.Time) *store.Record {
+	r := &store.Record{Identity: store.Identity{
+		DeviceID: fmt.Sprintf("device-%06d", i), Generation: "1", IdentityETag: uint64(i) + 1,
+		Status: iothub.StatusEnabled, Authentication: iothub.Authentication{Type: "sas"},
+	}}
+	r.TwinETag = 2
+	r.Tags = iothub.Document{"site": []string{"oslo", "madrid", "lima", "ōsaka"}[i%4], "serial": number(fmt.Sprint(many - i))}
+	r.Desired = iothub.NewSection(at).Patch(iothub.Document{"interval": number("30")}, at, true)
+	r.Reported = iothub.NewSection(at).Patch(iothub.Document{"interval": number("30"), "firmware": fmt.Sprintf("1.%d.0", i%7)}, at, false)
+	return r
+}
+
+// lists waits until the list is complete and holds n devices.
+func (p *program) lists(t *testing.T, n int) {
+	t.Helper()
+	deadline, tick := time.After(5*time.Minute), time.NewTicker(200*time.Millisecond)
+	defer tick.Stop()
+	for {
+		var list struct {
+			Total    int  `json:"total"`
+			Complete bool `json:"complete"`
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Dashboard+"/h/local/devices?format=json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = json.NewDecoder(resp.Body).Decode(&list)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if list.Complete && list.Total == n {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("the list holds %d of %d devices", list.Total, n)
+		}
+	}
+}
+
+// TestE2EHundredThousand searches, filters, sorts and pages a hundred thousand
+// devices in the browser.
+func TestE2EHundredThousand(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	fillHub(t, data)
+	p := serve(t, "--data", data)
+	b := startBrowser(t).tab(t, p.Dashboard)
+	p.lists(t, many)
+	b.open("/h/local/devices?sort=-id")
+	if got := b.rows(); len(got) != 25 || got[0] != "device-099999" {
+		t.Errorf("from the end: %v", got)
+	}
+	b.fill(testid("search"), "-0123")
+	b.press("\r")
+	b.until("the search", `document.querySelector("[data-testid=pager-count]")?.innerText.includes("of 100 devices")`)
+	b.open("/h/local/devices?tag.site=%C5%8Dsaka&reported.firmware=1.3.0&sort=tags.serial&col=tags.serial")
+	want := []string{}
+	for i := many - 1; len(want) < 50; i-- {
+		if i%4 == 3 && i%7 == 3 {
+			want = append(want, fmt.Sprintf("device-%06d", i))
+		}
+	}
+	if got := b.rows(); strings.Join(got, " ") != strings.Join(want[:25], " ") {
+		t.Errorf("sorted by a number: %v", got)
+	}
+	b.follow("a[rel=next]")
+	if got := b.rows(); strings.Join(got, " ") != strings.Join(want[25:], " ") {
+		t.Errorf("the second page: %v", got)
+	}
+	if got := b.text(testid("pager-count")); !strings.Contains(got, "26–50 of 3,572 devices") {
+		t.Errorf("the second page counts %s", got)
+	}
+	if got := b.text("[id='facet-tags.site']"); !strings.Contains(strings.Join(strings.Fields(got), " "), "3,572") {
+		t.Errorf("the facet counts %s", got)
+	}
+}
