@@ -116,3 +116,27 @@ func TestMessagesTellGaps(t *testing.T) {
 	tab := openTab(t, b.url+at.Path+"?"+q.Encode(), nil)
 	tab.waitFor(`data-kind="gap"`, "Something may be missing here")
 }
+
+// TestCloudHubSaysWhatIsNotVisible shows pages of a hub without a change feed:
+// messages and deliveries are not there, and the pages say so.
+func TestCloudHubSaysWhatIsNotVisible(t *testing.T) {
+	b := &board{t: t}
+	noFeed := func(r *http.Request) *iothub.Error {
+		if r.URL.Path == "/changes" {
+			return iothub.ErrResourceNotFound
+		}
+		return nil
+	}
+	b.refuse.Store(&noFeed)
+	b.start()
+	b.device("pump-07", "{}", `{"interval":30}`)
+	eventually(t, func() bool { return b.fleet.Status().NoFeed }, "the dashboard knows that there is no feed")
+	p := b.get(pump + "?view=messages").wantStatus(http.StatusOK)
+	p.wantPart("[data-testid=messages-hidden]", "Messages are not visible on this hub")
+	p.wantPart("#messages-monitor", "az iot hub monitor-events")
+	if n := len(p.all("[data-feed]")); n != 0 {
+		t.Error("the page listens to what nobody tells")
+	}
+	p = b.get(pump)
+	p.wantPart(p.settingRow("interval")+" [data-testid=trace]", "On its way to the device: not visible on this hub")
+}
