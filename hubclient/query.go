@@ -18,7 +18,7 @@ type QueryOptions struct {
 
 // QueryPage is a page of a query's answer.
 type QueryPage struct {
-	Type         string            // iothub.ItemTwin for SELECT *, iothub.ItemRaw for the rest
+	Type         string            // iothub.ItemTwin for SELECT *, iothub.ItemDeviceJob for rows of jobs, iothub.ItemRaw for the rest
 	Rows         []json.RawMessage // one JSON value each; a page may be empty and not the last
 	Continuation string            // opaque; "" on the last page
 }

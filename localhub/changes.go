@@ -37,7 +37,7 @@ func newBodies() *feed.Feed[[]byte] {
 func change(b *batch, by actor, kind iothub.ChangeKind, operation string, rec *store.Record) iothub.Change {
 	return iothub.Change{
 		Time: b.at, DeviceID: rec.DeviceID, ModuleID: rec.ModuleID, Kind: kind, Operation: operation,
-		Version: rec.Version(), ETag: iothub.TwinETag(rec.TwinETag), Policy: by.Policy, Device: by.DeviceID,
+		Version: rec.Version(), ETag: iothub.TwinETag(rec.TwinETag), Policy: by.Policy, Device: by.DeviceID, Job: by.Job,
 	}
 }
 

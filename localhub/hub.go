@@ -49,6 +49,7 @@ type Hub struct {
 	now      func() time.Time
 	changes  *feed.Feed[iothub.Change]
 	registry *registry
+	jobs     *scheduler
 	policies policies
 	ca       *authority
 	store    *store.Store
@@ -115,6 +116,7 @@ func (h *Hub) open() error {
 	if h.registry, err = newRegistry(ctx, h.store, h.changes, h.log, h.now); err != nil {
 		return err
 	}
+	h.jobs = newScheduler(h.registry, h.throttle, iothub.TierJobs(h.options.Throttle))
 	if h.mqtt, err = newMQTTServer(h); err != nil {
 		return err
 	}
@@ -153,6 +155,7 @@ func (h *Hub) serve(https, devices net.Listener) error {
 		return fmt.Errorf("serve mqtt: %w", err)
 	}
 	h.rest.start(https)
+	h.jobs.start()
 	return nil
 }
 
@@ -161,6 +164,7 @@ func (h *Hub) serve(https, devices net.Listener) error {
 func (h *Hub) Close(ctx context.Context) error {
 	h.closing.Do(func() {
 		err := h.rest.close(ctx)
+		h.jobs.close()
 		// The registry ends the devices' sessions, so it goes before their server.
 		h.registry.close()
 		h.closeErr = errors.Join(err, h.mqtt.close(ctx), h.closeData())

@@ -27,6 +27,10 @@ type methodAnswer struct {
 	payload []byte // JSON
 }
 
+func (a methodAnswer) result() iothub.MethodResult {
+	return iothub.MethodResult{Status: a.status, Payload: a.payload}
+}
+
 // calls are the direct methods that are under way.
 type calls struct {
 	mu      sync.Mutex
@@ -67,7 +71,10 @@ func (c *calls) answered(key twinKey, rid string, a methodAnswer) {
 	}
 }
 
-// arrival tells when a device connects or subscribes.
+// anybody is whose arrival those wait for who wait for all.
+var anybody twinKey
+
+// arrival tells when a device connects or subscribes, or is deleted.
 func (c *calls) arrival(key twinKey) (arrived <-chan struct{}, forget func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,11 +98,18 @@ func (c *calls) arrival(key twinKey) (arrived <-chan struct{}, forget func()) {
 func (c *calls) awaken(key twinKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for ch := range c.waiting[key] {
-		select {
-		case ch <- struct{}{}:
-		default: // it knows already
+	for _, of := range []twinKey{key, anybody} {
+		for ch := range c.waiting[of] {
+			wake(ch)
 		}
+	}
+}
+
+// wake leaves a word in a channel that holds one; whoever has one knows already.
+func wake(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,7 +196,7 @@ func (r *registry) announceMethod(by actor, key twinKey, call methodCall, a meth
 		m.Error = refusalOf(err).Code
 	}
 	r.changes.Publish(iothub.Change{
-		Time: r.now(), DeviceID: key.DeviceID, ModuleID: key.ModuleID, Kind: iothub.ChangeMethod, Policy: by.Policy, Method: m,
+		Time: r.now(), DeviceID: key.DeviceID, ModuleID: key.ModuleID, Kind: iothub.ChangeMethod, Policy: by.Policy, Job: by.Job, Method: m,
 	})
 }
 

@@ -14,8 +14,9 @@ import (
 	"twinboard/localhub/store"
 )
 
-// actor says who does something: a service by its policy, or a device.
-type actor struct{ Policy, DeviceID, ModuleID string }
+// actor says who does something: a service by its policy, a device, or the job
+// that a service scheduled.
+type actor struct{ Policy, DeviceID, ModuleID, Job string }
 
 // twinKey names a twin; ModuleID "" is the device itself.
 type twinKey struct{ DeviceID, ModuleID string }

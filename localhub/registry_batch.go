@@ -21,6 +21,7 @@ type batch struct {
 	effects []func()
 
 	subscriptions []store.Subscriptions
+	jobs          store.JobWrites
 }
 
 // pending is a record that the batch changes.
@@ -83,7 +84,7 @@ func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
 
 // commit writes and then lets readers see what was written.
 func (b *batch) commit() error {
-	w := store.Batch{Delete: b.deleted, Subscriptions: b.subscriptions}
+	w := store.Batch{Delete: b.deleted, Subscriptions: b.subscriptions, Jobs: b.jobs}
 	for _, key := range b.order {
 		switch p := b.pending[key]; {
 		case p.record == nil:

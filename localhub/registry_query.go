@@ -34,10 +34,13 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 	if pageSize < 1 || pageSize > iothub.MaxPageSize {
 		pageSize = iothub.MaxPageSize
 	}
-	s := &search{r: r, q: q, place: place, limit: pageSize, page: page{Type: q.ItemType(), Rows: []json.RawMessage{}}}
 	if q.Top > 0 {
-		s.limit = min(s.limit, q.Top-int(place.given))
+		pageSize = min(pageSize, q.Top-int(place.given))
 	}
+	if q.Source == query.Jobs {
+		return r.queryJobs(ctx, q, text, place, pageSize)
+	}
+	s := &search{r: r, q: q, place: place, limit: pageSize, page: page{Type: q.ItemType(), Rows: []json.RawMessage{}}}
 	if err := s.run(ctx); err != nil {
 		return page{}, err
 	}

@@ -24,6 +24,7 @@ type bench struct {
 	*registry
 	path  string
 	clock *ticker
+	time  func() time.Time // what the registry reads
 }
 
 // ticker is a clock that moves by a second each time it is read. The registry
@@ -44,6 +45,7 @@ func (c *ticker) now() time.Time {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{TB: t, path: filepath.Join(t.TempDir(), "hub.db"), clock: &ticker{at: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}}
+	b.time = b.clock.now
 	b.open()
 	t.Cleanup(b.shut)
 	return b
@@ -53,7 +55,7 @@ func (b *bench) open() {
 	b.Helper()
 	s, err := store.Open(context.Background(), b.path)
 	b.check(err)
-	b.registry, err = newRegistry(context.Background(), s, newChanges(), slog.New(slog.DiscardHandler), b.clock.now)
+	b.registry, err = newRegistry(context.Background(), s, newChanges(), slog.New(slog.DiscardHandler), b.time)
 	b.check(err)
 }
 

@@ -88,6 +88,10 @@ func (s *restServer) routes() []route {
 		{http.MethodPatch, "/twins/:id/modules/:mid", serviceConnect, s.twinPatch},
 		{http.MethodPut, "/twins/:id/modules/:mid", serviceConnect, s.twinPut},
 		{http.MethodPost, "/devices/query", serviceConnect, s.queryRun},
+		{http.MethodGet, "/jobs/v2/query", serviceConnect, s.jobList},
+		{http.MethodPut, "/jobs/v2/:id", serviceConnect, s.jobPut},
+		{http.MethodGet, "/jobs/v2/:id", serviceConnect, s.jobGet},
+		{http.MethodPost, "/jobs/v2/:id/cancel", serviceConnect, s.jobCancel},
 		// Ours:
 		{http.MethodGet, "/changes", serviceConnect, s.changesStream},
 		{http.MethodGet, "/changes/bodies/:id", serviceConnect, s.messageBody},

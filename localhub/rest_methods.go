@@ -18,16 +18,7 @@ func (s *restServer) methodInvoke(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
-	var b struct {
-		Name     string          `json:"methodName"`
-		Payload  json.RawMessage `json:"payload"`
-		Response *int            `json:"responseTimeoutInSeconds"`
-		Connect  *int            `json:"connectTimeoutInSeconds"`
-	}
-	if err := readJSON(text, &b); err != nil {
-		return err
-	}
-	call, err := newMethodCall(b.Name, b.Payload, b.Response, b.Connect)
+	call, err := parseMethodCall(text)
 	if err != nil {
 		return err
 	}
@@ -43,10 +34,21 @@ func (s *restServer) methodInvoke(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, struct {
-		Status  int             `json:"status"`
-		Payload json.RawMessage `json:"payload"`
-	}{a.status, a.payload})
+	return answer(c, http.StatusOK, a.result())
+}
+
+// parseMethodCall reads a direct method as it is asked for.
+func parseMethodCall(text []byte) (methodCall, error) {
+	var b struct {
+		Name     string          `json:"methodName"`
+		Payload  json.RawMessage `json:"payload"`
+		Response *int            `json:"responseTimeoutInSeconds"`
+		Connect  *int            `json:"connectTimeoutInSeconds"`
+	}
+	if err := readJSON(text, &b); err != nil {
+		return methodCall{}, err
+	}
+	return newMethodCall(b.Name, b.Payload, b.Response, b.Connect)
 }
 
 // allow gives a request more time than others have. A deadline for reading that

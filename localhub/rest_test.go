@@ -49,6 +49,10 @@ func TestRights(t *testing.T) {
 		"PATCH /twins/:id":                     services,
 		"PUT /twins/:id":                       services,
 		"POST /devices/query":                  services,
+		"GET /jobs/v2/query":                   services,
+		"PUT /jobs/v2/:id":                     services,
+		"GET /jobs/v2/:id":                     services,
+		"POST /jobs/v2/:id/cancel":             services,
 		"GET /changes":                         services,
 		"GET /changes/bodies/:id":              services,
 	}

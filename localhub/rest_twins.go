@@ -77,6 +77,10 @@ func (s *restServer) queryRun(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
+	return answerPage(c, p)
+}
+
+func answerPage(c echo.Context, p page) error {
 	c.Response().Header().Set(headerItemType, p.Type)
 	if p.Continuation != "" {
 		c.Response().Header().Set(headerContinuation, p.Continuation)

@@ -51,14 +51,33 @@ func (t *throttle) take(group iothub.Throttled, n int) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, now := t.buckets[group], t.now()
-	b.left += float64(b.rate.Count) * float64(now.Sub(b.at)) / float64(b.rate.Per)
-	b.left, b.at = min(b.left, float64(b.rate.Burst)), now
+	b := t.buckets[group]
+	b.fill(t.now())
 	if b.left < float64(n) {
 		return iothub.ErrThrottling.With("too many %s: %d in %s are allowed. Wait 10 seconds and try again.", group, b.rate.Count, b.rate.Per)
 	}
 	b.left -= float64(n)
 	return nil
+}
+
+// takeUpTo lets as many of n operations of a group pass as may, and says how many
+// that is.
+func (t *throttle) takeUpTo(group iothub.Throttled, n int) int {
+	if t == nil {
+		return n
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.buckets[group]
+	b.fill(t.now())
+	n = min(n, int(b.left))
+	b.left -= float64(n)
+	return n
+}
+
+func (b *bucket) fill(now time.Time) {
+	b.left += float64(b.rate.Count) * float64(now.Sub(b.at)) / float64(b.rate.Per)
+	b.left, b.at = min(b.left, float64(b.rate.Burst)), now
 }
 
 // throttledAs says which throttle one request of a route counts for. Bulk
@@ -67,6 +86,8 @@ func (r route) throttledAs() iothub.Throttled {
 	switch {
 	case strings.HasPrefix(r.path, "/changes"), r.calls(), r.bulk():
 		return ""
+	case strings.HasPrefix(r.path, "/jobs/"):
+		return iothub.ThrottleJobs
 	case r.path == "/devices/query":
 		return iothub.ThrottleQueries
 	case !strings.HasPrefix(r.path, "/twins/"):

@@ -50,6 +50,8 @@ func TestThrottlesFillWithTime(t *testing.T) {
 		{iothub.ThrottleTwinUpdates, 500, 50, 500},
 		{iothub.ThrottleTwinReads, 1000, 100, 1000},
 		{iothub.ThrottleMethods, 400, 40, 400},
+		{iothub.ThrottleJobs, 250, 1, 250},
+		{iothub.ThrottleJobDevices, 100, 10, 100},
 	} {
 		got := fmt.Sprint(passing(c.group))
 		clock.move(time.Second)
@@ -74,6 +76,11 @@ func TestThrottlesFillWithTime(t *testing.T) {
 	}
 	if _, err := newThrottle("B1", clock.now); err == nil {
 		t.Error("B1 was taken, which has no twins")
+	}
+	passing(iothub.ThrottleJobDevices)
+	clock.move(time.Second)
+	if got := h.takeUpTo(iothub.ThrottleJobDevices, 4) + h.takeUpTo(iothub.ThrottleJobDevices, 64) + h.takeUpTo(iothub.ThrottleJobDevices, 1); got != 10 {
+		t.Errorf("%d pass of what is taken in parts", got)
 	}
 	if none, err := newThrottle("", clock.now); err != nil || none.take(iothub.ThrottleQueries, 1e6) != nil {
 		t.Error("throttled without a tier")
@@ -107,6 +114,10 @@ func TestServiceCallsAreThrottled(t *testing.T) {
 		{iothub.ThrottleTwinUpdates, "PATCH", "/twins/d1", "{}", 1},
 		{iothub.ThrottleTwinUpdates, "PUT", "/twins/d1", "{}", 1},
 		{iothub.ThrottleQueries, "POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, 1},
+		{iothub.ThrottleJobs, "GET", "/jobs/v2/j", "", 1},
+		{iothub.ThrottleJobs, "GET", "/jobs/v2/query", "", 1},
+		{iothub.ThrottleJobs, "PUT", "/jobs/v2/j", "{}", 1},
+		{iothub.ThrottleJobs, "POST", "/jobs/v2/j/cancel", "", 1},
 		{iothub.ThrottleMethods, "POST", "/twins/d1/methods", `{"methodName":"m"}`, 1},
 		{iothub.ThrottleMethods, "POST", "/twins/d1/methods", `{"methodName":"m","payload":"` + strings.Repeat("x", 8000) + `"}`, 2},
 	} {

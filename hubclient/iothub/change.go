@@ -55,6 +55,9 @@ type Change struct {
 	ETag    ETag   `json:"etag,omitempty"`
 	Policy  string `json:"policy,omitempty"` // the policy that wrote, or
 	Device  string `json:"device,omitempty"` // the device that wrote
+	// Job is the id of the scheduled job that wrote or called, with the Policy
+	// that scheduled it.
+	Job string `json:"job,omitempty"`
 	// Telemetry is set for ChangeTelemetry.
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 	// Method is set for ChangeMethod, which comes when the call has ended.

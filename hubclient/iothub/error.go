@@ -40,9 +40,11 @@ var (
 	ErrModuleNotFound       = &Error{Code: "ModuleNotFound", Number: 404010, Status: 404}
 	ErrDeviceNotOnline      = &Error{Code: "DeviceNotOnline", Number: 404103, Status: 404}
 	ErrJobNotFound          = &Error{Code: "JobNotFound", Number: 404002, Status: 404}
+	ErrJobAlreadyExists     = &Error{Code: "JobAlreadyExists", Number: 409104, Status: 409}
 	ErrDeviceAlreadyExists  = &Error{Code: "DeviceAlreadyExists", Number: 409001, Status: 409}
 	ErrModuleAlreadyExists  = &Error{Code: "ModuleAlreadyExistsOnDevice", Number: 409301, Status: 409}
 	ErrPreconditionFailed   = &Error{Code: "PreconditionFailed", Number: 412001, Status: 412}
+	ErrJobRunPrecondition   = &Error{Code: "JobRunPreconditionFailed", Number: 412003, Status: 412}
 	ErrArgumentInvalid      = &Error{Code: "ArgumentInvalid", Number: 400004, Status: 400}
 	ErrArgumentNull         = &Error{Code: "ArgumentNull", Number: 400005, Status: 400}
 	ErrFormat               = &Error{Code: "IotHubFormatError", Number: 400006, Status: 400}
@@ -63,17 +65,20 @@ var (
 	ErrTooManyDevices       = &Error{Code: "TooManyDevices", Number: 413002, Status: 413}
 	ErrTooManyModules       = &Error{Code: "TooManyModulesOnDevice", Number: 413003, Status: 413}
 	ErrThrottling           = &Error{Code: "ThrottlingException", Number: 429001, Status: 429}
+	ErrTooManyJobs          = &Error{Code: "ThrottlingMaxActiveJobCountExceeded", Number: 429004, Status: 429}
 	ErrServerError          = &Error{Code: "ServerError", Number: 500001, Status: 500}
 	ErrBadDeviceResponse    = &Error{Code: "BadDeviceResponse", Number: 0, Status: 502}
 	ErrServiceUnavailable   = &Error{Code: "ServiceUnavailable", Number: 503001, Status: 503}
 	ErrGatewayTimeout       = &Error{Code: "GatewayTimeout", Number: 504101, Status: 504}
 	ErrResourceNotFound     = &Error{Code: "ResourceNotFound", Number: 0, Status: 404}
 	ErrMethodNotAllowed     = &Error{Code: "MethodNotAllowed", Number: 0, Status: 405}
+	ErrNotInCurrentState    = &Error{Code: "OperationNotAllowedInCurrentState", Number: 0, Status: 405}
 	ErrRequestEntityTooLong = &Error{Code: "RequestEntityTooLarge", Number: 413004, Status: 413}
 )
 
 var known = []*Error{
 	ErrDeviceNotFound, ErrModuleNotFound, ErrDeviceNotOnline, ErrJobNotFound,
+	ErrJobAlreadyExists, ErrJobRunPrecondition, ErrTooManyJobs, ErrNotInCurrentState,
 	ErrDeviceAlreadyExists, ErrModuleAlreadyExists, ErrPreconditionFailed,
 	ErrArgumentInvalid, ErrArgumentNull, ErrFormat, ErrGenericBadRequest,
 	ErrInvalidVersion, ErrInvalidOperation, ErrDeserialization, ErrBulkFailure, ErrDefinedTwice, ErrETagDoesNotMatch,

@@ -34,8 +34,10 @@ const (
 // Values of the x-ms-item-type header of a query answer. IoT Hub writes them
 // capitalised, and the C# SDK parses them with their case.
 const (
-	ItemTwin = "Twin"
-	ItemRaw  = "Raw"
+	ItemTwin        = "Twin"
+	ItemRaw         = "Raw"
+	ItemDeviceJob   = "DeviceJob"
+	ItemJobResponse = "JobResponse"
 )
 
 // timeLayout is how IoT Hub prints times: UTC with seven fraction digits.

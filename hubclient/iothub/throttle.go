@@ -14,6 +14,8 @@ const (
 	ThrottleTwinUpdates Throttled = "twin updates"
 	ThrottleQueries     Throttled = "queries"
 	ThrottleMethods     Throttled = "direct methods" // counted by MethodMeter
+	ThrottleJobs        Throttled = "jobs operations"
+	ThrottleJobDevices  Throttled = "jobs device operations"
 )
 
 // MethodMeter is the unit in which direct methods are counted, in bytes of
@@ -47,19 +49,19 @@ var tiers = map[string]map[Throttled]Rate{
 	"S2": {
 		ThrottleRegistry: perMinute(100), ThrottleConnections: perSecond(120), ThrottleTelemetry: perSecond(120),
 		ThrottleTwinReads: perSecond(100), ThrottleTwinUpdates: perSecond(50), ThrottleQueries: perMinute(20),
-		ThrottleMethods: perSecond(480 / 4),
+		ThrottleMethods: perSecond(480 / 4), ThrottleJobs: perMinute(100), ThrottleJobDevices: perSecond(10),
 	},
 	"S3": {
 		ThrottleRegistry: perMinute(5000), ThrottleConnections: perSecond(6000), ThrottleTelemetry: perSecond(6000),
 		ThrottleTwinReads: perSecond(500), ThrottleTwinUpdates: perSecond(250), ThrottleQueries: perMinute(1000),
-		ThrottleMethods: perSecond(24 * 1024 / 4),
+		ThrottleMethods: perSecond(24 * 1024 / 4), ThrottleJobs: perMinute(5000), ThrottleJobDevices: perSecond(50),
 	},
 }
 
 var smallest = map[Throttled]Rate{
 	ThrottleRegistry: perMinute(100), ThrottleConnections: perSecond(100), ThrottleTelemetry: perSecond(100),
 	ThrottleTwinReads: perSecond(100), ThrottleTwinUpdates: perSecond(50), ThrottleQueries: perMinute(20),
-	ThrottleMethods: perSecond(160 / 4),
+	ThrottleMethods: perSecond(160 / 4), ThrottleJobs: perMinute(100), ThrottleJobDevices: perSecond(10),
 }
 
 // TierRates returns the throttles of a tier: F1, S1, S2 or S3. ok is false for
@@ -68,3 +70,11 @@ func TierRates(tier string) (rates map[Throttled]Rate, ok bool) {
 	rates, ok = tiers[tier]
 	return rates, ok
 }
+
+// activeJobs is how many scheduled jobs a hub of a tier takes at a time, those
+// still to start included.
+var activeJobs = map[string]int{"F1": 1, "S1": 1, "S2": 5, "S3": 10}
+
+// TierJobs returns how many jobs a hub of a tier takes at a time; 0 for a name
+// that is none.
+func TierJobs(tier string) int { return activeJobs[tier] }

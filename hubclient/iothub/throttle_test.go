@@ -23,6 +23,8 @@ func TestTiersHaveTheRatesOfTheDocumentation(t *testing.T) {
 		iothub.ThrottleTwinUpdates: {second(50), second(50), second(250)},
 		iothub.ThrottleQueries:     {minute(20), minute(20), minute(1000)},
 		iothub.ThrottleMethods:     {second(40), second(120), second(6144)}, // of 4 KB: 160 KB, 480 KB and 24 MB
+		iothub.ThrottleJobs:        {minute(100), minute(100), minute(5000)},
+		iothub.ThrottleJobDevices:  {second(10), second(10), second(50)},
 	} {
 		for tier, column := range map[string]int{"F1": 0, "S1": 0, "S2": 1, "S3": 2} {
 			rates, ok := iothub.TierRates(tier)

@@ -47,6 +47,7 @@ func TestNodeSDK(t *testing.T) {
 		{"connection-websocket", "connection", "websocket"},
 		{"methods", "methods", "mqtt"},
 		{"methods-websocket", "methods", "websocket"},
+		{"jobs", "jobs", ""},
 	}
 	h := startHub(t)
 	places, ran := map[string]bool{}, 0

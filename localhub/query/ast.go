@@ -10,7 +10,6 @@ type Query struct {
 	GroupBy  []*Path
 	Warnings []Warning // by place
 
-	sourceAt   span
 	paths      []*Path // each once, those of WHERE first; Path.slot counts in it
 	wherePaths int
 }

@@ -6,23 +6,27 @@ import "slices"
 // the condition names them: deviceId = 'a', deviceId IN ['a', 'b'], also
 // joined with other conditions. Otherwise ok is false and every twin must be
 // looked at.
-func (q *Query) DeviceIDs() (ids []string, ok bool) { return deviceIDs(q.Where) }
+func (q *Query) DeviceIDs() (ids []string, ok bool) { return named("deviceId", q.Where) }
 
-func deviceIDs(e Expr) ([]string, bool) {
+// JobIDs returns the only jobs whose rows can match, as DeviceIDs does devices.
+func (q *Query) JobIDs() (ids []string, ok bool) { return named("jobId", q.Where) }
+
+// named returns the only texts that a field can be where the condition is true.
+func named(field string, e Expr) ([]string, bool) {
 	switch e := e.(type) {
 	case *In:
-		if !e.Nin && isDeviceID(e.X) {
+		if !e.Nin && isField(field, e.X) {
 			return texts(e.List.Value), true
 		}
 	case *Binary:
 		switch e.Op {
 		case Equal:
-			return equalIDs(e)
+			return equalIDs(field, e)
 		case And:
-			return both(e)
+			return both(field, e)
 		case Or:
-			x, okX := deviceIDs(e.X)
-			y, okY := deviceIDs(e.Y)
+			x, okX := named(field, e.X)
+			y, okY := named(field, e.Y)
 			if okX && okY {
 				return distinct(append(x, y...)), true
 			}
@@ -31,9 +35,9 @@ func deviceIDs(e Expr) ([]string, bool) {
 	return nil, false
 }
 
-func equalIDs(e *Binary) ([]string, bool) {
+func equalIDs(field string, e *Binary) ([]string, bool) {
 	for _, side := range [2][2]Expr{{e.X, e.Y}, {e.Y, e.X}} {
-		if c, ok := side[1].(*Const); ok && isDeviceID(side[0]) {
+		if c, ok := side[1].(*Const); ok && isField(field, side[0]) {
 			return texts(Value{typ: Array, tree: []Value{c.Value}}), true
 		}
 	}
@@ -41,9 +45,9 @@ func equalIDs(e *Binary) ([]string, bool) {
 }
 
 // both keeps what the two sides of an AND allow.
-func both(e *Binary) ([]string, bool) {
-	x, okX := deviceIDs(e.X)
-	y, okY := deviceIDs(e.Y)
+func both(field string, e *Binary) ([]string, bool) {
+	x, okX := named(field, e.X)
+	y, okY := named(field, e.Y)
 	switch {
 	case okX && okY:
 		return slices.DeleteFunc(x, func(id string) bool { return !slices.Contains(y, id) }), true
@@ -53,9 +57,9 @@ func both(e *Binary) ([]string, bool) {
 	return y, okY
 }
 
-func isDeviceID(e Expr) bool {
+func isField(field string, e Expr) bool {
 	p, ok := e.(*Path)
-	return ok && len(p.keys) == 1 && p.keys[0] == "deviceId"
+	return ok && len(p.keys) == 1 && p.keys[0] == field
 }
 
 // texts returns the texts among constants: an id equals nothing else.

@@ -16,10 +16,10 @@ type checker struct {
 func check(q *Query, p *parser) *Error {
 	c := checker{p.text, q}
 	c.paths()
-	if err := c.selectList(); err != nil {
+	if err := c.source(); err != nil {
 		return err
 	}
-	if err := c.source(); err != nil {
+	if err := c.selectList(); err != nil {
 		return err
 	}
 	if err := c.where(); err != nil {
@@ -70,6 +70,10 @@ func (c *checker) paths() {
 func (c *checker) checkPath(p *Path) {
 	root := len(p.Segments) - len(p.keys)
 	at, name := p.spans[root], p.keys[0]
+	if c.q.Source == Jobs {
+		c.checkJobField(name, at)
+		return
+	}
 	insert := func(w *Warning, text string) { w.Repair = &Repair{at.start, at.start, text} }
 	switch known := slices.Contains(systemFields, name); {
 	case known && name == "properties" && len(p.keys) > 1:
@@ -90,6 +94,18 @@ func (c *checker) checkPath(p *Path) {
 	}
 }
 
+// checkJobField warns of a name that no row of jobs has.
+func (c *checker) checkJobField(name string, at span) {
+	if slices.Contains(jobFields, name) {
+		return
+	}
+	if near := closest(name, jobFields...); near != "" {
+		c.warn(at, codeMisspeltJobField, "name", shorten(name), "instead", near).Repair = &Repair{at.start, at.end, near}
+		return
+	}
+	c.warn(at, codeUnknownJobField, "name", shorten(name), "fields", strings.Join(jobFields, ", "))
+}
+
 // checkSection warns when the segment i, behind properties, is no section.
 func (c *checker) checkSection(p *Path, i int) {
 	name, at := p.Segments[i], p.spans[i]
@@ -104,12 +120,13 @@ func (c *checker) checkSection(p *Path, i int) {
 }
 
 // source checks what can be asked of the collection. IoT Hub's documentation has
-// GROUP BY for device twins only.
+// GROUP BY for device twins only, and rows of jobs only as a whole.
 func (c *checker) source() *Error {
 	switch {
-	case c.q.Source == Jobs:
-		return c.fail(c.q.sourceAt, codeUnsupported, "source", string(c.q.Source))
-	case c.q.Source == Modules && len(c.q.GroupBy) > 0:
+	case c.q.Source == Jobs && !c.q.Star():
+		at := c.q.Items[0].at.to(c.q.Items[len(c.q.Items)-1].at)
+		return c.fail(at, codeJobsStar).replace("*")
+	case c.q.Source != Devices && len(c.q.GroupBy) > 0:
 		return c.fail(c.q.GroupBy[0].at, codeGroupSource, "source", string(c.q.Source))
 	}
 	return nil

@@ -73,14 +73,18 @@ func answer(t *testing.T, q *Query, twins []Document, row func(Document) Row) st
 	var ids []string
 	var records []Record
 	candidates, narrowed := q.DeviceIDs()
+	jobs, narrowedJobs := q.JobIDs()
 	for _, twin := range twins {
 		r := row(twin)
-		if _, module := twin["moduleId"]; module != (q.Source == Modules) || !q.Match(r) {
+		if collection(twin) != q.Source || !q.Match(r) {
 			continue
 		}
 		id := twin["deviceId"].(string)
 		if narrowed && !slices.Contains(candidates, id) {
 			t.Errorf("%s: %s matches and is no candidate", q, id)
+		}
+		if job, _ := twin["jobId"].(string); narrowedJobs && !slices.Contains(jobs, job) {
+			t.Errorf("%s: job %s matches and is no candidate", q, job)
 		}
 		if q.Source == Modules {
 			ids = append(ids, id+"/"+twin["moduleId"].(string))
@@ -108,6 +112,17 @@ func answer(t *testing.T, q *Query, twins []Document, row func(Document) Row) st
 		lines = append(lines, string(line))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// collection is where a document belongs.
+func collection(d Document) Source {
+	switch {
+	case d["jobId"] != nil:
+		return Jobs
+	case d["moduleId"] != nil:
+		return Modules
+	}
+	return Devices
 }
 
 func firstRows[T any](rows []T, top int) []T {
@@ -142,7 +157,7 @@ func TestStrangeRows(t *testing.T) {
 }
 
 // TestDocumentedExamples runs the queries of Microsoft's pages, samples and
-// tools. Those over jobs are refused by name.
+// tools.
 func TestDocumentedExamples(t *testing.T) {
 	goldenRows(t, "testdata/documented.txt", 25, awkwardTwins(t))
 }

@@ -120,21 +120,23 @@ const (
 	codeGroupStar        Code = "group-star"
 	codeNotGrouped       Code = "not-grouped"
 	codeGroupSource      Code = "group-source"
-	codeUnsupported      Code = "source-not-supported"
+	codeJobsStar         Code = "jobs-star"
 )
 
 // Warnings.
 const (
-	codeUnknownField    Code = "unknown-field"
-	codeMisspeltField   Code = "misspelt-field"
-	codeSectionAlone    Code = "section-alone"
-	codeUnknownSection  Code = "unknown-section"
-	codeMisspeltSection Code = "misspelt-section"
-	codeNullComparison  Code = "null-comparison"
-	codeNeverComparison Code = "undefined-comparison"
-	codeArrayComparison Code = "array-comparison"
-	codeSameName        Code = "same-name"
-	codeComment         Code = "comment"
+	codeUnknownField     Code = "unknown-field"
+	codeMisspeltField    Code = "misspelt-field"
+	codeSectionAlone     Code = "section-alone"
+	codeUnknownSection   Code = "unknown-section"
+	codeMisspeltSection  Code = "misspelt-section"
+	codeUnknownJobField  Code = "unknown-job-field"
+	codeMisspeltJobField Code = "misspelt-job-field"
+	codeNullComparison   Code = "null-comparison"
+	codeNeverComparison  Code = "undefined-comparison"
+	codeArrayComparison  Code = "array-comparison"
+	codeSameName         Code = "same-name"
+	codeComment          Code = "comment"
 )
 
 var messages = map[Code]Message{
@@ -228,16 +230,18 @@ var messages = map[Code]Message{
 	codeGroupStar:        {`SELECT * cannot be grouped.`, `Name the grouping properties and the aggregates you want.`},
 	codeNotGrouped:       {`{path} is neither grouped nor aggregated.`, `Add it to GROUP BY, or leave it out.`},
 	codeGroupSource:      {`GROUP BY works over devices, not over {source}.`, `Select the properties and group the rows you receive.`},
-	codeUnsupported:      {`This hub does not answer queries over {source} yet.`, `It answers those over devices and devices.modules.`},
+	codeJobsStar:         {`Rows of devices.jobs can only be read as a whole.`, `Write SELECT * and take what you need from the rows.`},
 
-	codeUnknownField:    {`A twin has no field "{name}", so this is always undefined.`, `Names are written in full: properties.reported.{name}, properties.desired.{name} or tags.{name}.`},
-	codeMisspeltField:   {`A twin has no field "{name}", so this is always undefined.`, `Did you mean {instead}?`},
-	codeSectionAlone:    {`A twin has no field "{name}", so this is always undefined.`, `Write properties.{name}.`},
-	codeUnknownSection:  {`properties holds desired and reported only, so this is always undefined.`, `Write properties.reported.{name} or properties.desired.{name}.`},
-	codeMisspeltSection: {`properties holds desired and reported only, so this is always undefined.`, `Did you mean {instead}?`},
-	codeNullComparison:  {`Tags and properties hold no null: writing null removes them.`, `IS_DEFINED tells whether a twin has the property.`},
-	codeNeverComparison: {`A comparison with undefined is never true.`, `NOT IS_DEFINED tells whether a property is missing.`},
-	codeArrayComparison: {`A comparison with an array is never true.`, `IN asks whether a value is one of an array, ARRAY_CONTAINS whether an array holds a value.`},
-	codeSameName:        {`Two elements of SELECT are named "{name}"; rows hold the later one only.`, `Name one of them with AS.`},
-	codeComment:         {`Azure IoT Hub may refuse comments.`, `Their support is not documented.`},
+	codeUnknownField:     {`A twin has no field "{name}", so this is always undefined.`, `Names are written in full: properties.reported.{name}, properties.desired.{name} or tags.{name}.`},
+	codeMisspeltField:    {`A twin has no field "{name}", so this is always undefined.`, `Did you mean {instead}?`},
+	codeSectionAlone:     {`A twin has no field "{name}", so this is always undefined.`, `Write properties.{name}.`},
+	codeUnknownSection:   {`properties holds desired and reported only, so this is always undefined.`, `Write properties.reported.{name} or properties.desired.{name}.`},
+	codeUnknownJobField:  {`A row of devices.jobs has no field "{name}", so this is always undefined.`, `It has {fields}.`},
+	codeMisspeltJobField: {`A row of devices.jobs has no field "{name}", so this is always undefined.`, `Did you mean {instead}?`},
+	codeMisspeltSection:  {`properties holds desired and reported only, so this is always undefined.`, `Did you mean {instead}?`},
+	codeNullComparison:   {`Tags and properties hold no null: writing null removes them.`, `IS_DEFINED tells whether a twin has the property.`},
+	codeNeverComparison:  {`A comparison with undefined is never true.`, `NOT IS_DEFINED tells whether a property is missing.`},
+	codeArrayComparison:  {`A comparison with an array is never true.`, `IN asks whether a value is one of an array, ARRAY_CONTAINS whether an array holds a value.`},
+	codeSameName:         {`Two elements of SELECT are named "{name}"; rows hold the later one only.`, `Name one of them with AS.`},
+	codeComment:          {`Azure IoT Hub may refuse comments.`, `Their support is not documented.`},
 }

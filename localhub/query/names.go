@@ -10,20 +10,39 @@ var systemFields = []string{
 	"parentScopes", "configurations",
 }
 
-var systemField = func() map[string]string {
-	m := make(map[string]string, len(systemFields))
-	for _, f := range systemFields {
-		m[strings.ToLower(f)] = f
+// jobFields are the root members of a row of devices.jobs.
+var jobFields = []string{
+	"deviceId", "jobId", "jobType", "status", "startTimeUtc", "endTimeUtc", "createdDateTimeUtc", "lastUpdatedDateTimeUtc",
+	"outcome", "error",
+}
+
+// fieldNames leads from a field in lower case to its name. The published query
+// over jobs says createdTimeUtc where the published row has createdDateTimeUtc:
+// both are read.
+var fieldNames = map[Source]map[string]string{
+	Devices: lowered(systemFields), Modules: lowered(systemFields), Jobs: jobFieldNames(),
+}
+
+func jobFieldNames() map[string]string {
+	m := lowered(jobFields)
+	m["createdtimeutc"] = "createdDateTimeUtc"
+	return m
+}
+
+func lowered(names []string) map[string]string {
+	m := make(map[string]string, len(names))
+	for _, name := range names {
+		m[strings.ToLower(name)] = name
 	}
 	return m
-}()
+}
 
 // resolve returns the keys a path follows in the document. Choice: only the
 // root is found in any case, since published queries spell system fields in
 // every way; what lies below is as case-sensitive as twins are.
 func resolve(segments []string, source Source) []string {
 	keys := unprefixed(segments, source)
-	if field, ok := systemField[strings.ToLower(keys[0])]; ok && field != keys[0] {
+	if field, ok := fieldNames[source][strings.ToLower(keys[0])]; ok && field != keys[0] {
 		keys = append([]string{field}, keys[1:]...)
 	}
 	return keys

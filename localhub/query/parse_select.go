@@ -204,7 +204,7 @@ func (p *parser) fromClause(q *Query) *Error {
 		return p.fail(p.tokens[p.next+1], codeExpectedName, "found", found(p.tokens[p.next+1]))
 	}
 	where := first.span().to(last.span())
-	q.Source, q.sourceAt = Source(strings.ToLower(name)), where
+	q.Source = Source(strings.ToLower(name))
 	switch q.Source {
 	case Devices, Modules, Jobs:
 		return nil

@@ -1,5 +1,6 @@
-// Package query is IoT Hub's query language for twins: it reads a query,
-// explains what is wrong with it, and answers it for one twin at a time.
+// Package query is IoT Hub's query language for twins and jobs: it reads a query,
+// explains what is wrong with it, and answers it for one twin, or one row of
+// devices.jobs, at a time.
 //
 // It knows neither storage nor paging: its caller brings the twins, as decoded
 // documents or as the values of just the paths a query needs. Where the
@@ -13,6 +14,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"twinboard/hubclient/iothub"
 )
 
 // Star tells whether the query asks for whole twins.
@@ -30,12 +33,15 @@ func (q *Query) Grouped() bool {
 }
 
 // ItemType is the value of the header x-ms-item-type: Twin for whole twins,
-// Raw for rows of chosen members.
+// DeviceJob for rows of devices.jobs, Raw for rows of chosen members.
 func (q *Query) ItemType() string {
-	if q.Star() {
-		return "Twin"
+	switch {
+	case q.Source == Jobs:
+		return iothub.ItemDeviceJob
+	case q.Star():
+		return iothub.ItemTwin
 	}
-	return "Raw"
+	return iothub.ItemRaw
 }
 
 // Paths returns the different paths WHERE reads. Values in this order are

@@ -13,9 +13,12 @@ var schema string
 //go:embed schema_2.sql
 var schema2 string
 
+//go:embed schema_3.sql
+var schema3 string
+
 // migrations lead from each version of the file to the next; PRAGMA
 // user_version counts those a file has had. Published ones never change.
-var migrations = []string{schema, schema2}
+var migrations = []string{schema, schema2, schema3}
 
 // applicationID marks the file as ours, "Twin" in ASCII.
 const applicationID = 0x5477696e

@@ -19,6 +19,7 @@ type Batch struct {
 	Activity   []Activity
 	// Subscriptions replace what was kept for a device or module.
 	Subscriptions []Subscriptions
+	Jobs          JobWrites
 }
 
 // Subscriptions are the topic filters kept for a device or module; nil keeps
@@ -37,7 +38,7 @@ type Activity struct {
 
 // Empty reports whether there is nothing to write.
 func (b *Batch) Empty() bool {
-	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity)+len(b.Subscriptions) == 0
+	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity)+len(b.Subscriptions) == 0 && b.Jobs.Empty()
 }
 
 // Commit writes a batch in one transaction. When it returns nil, everything is
@@ -85,7 +86,7 @@ func (s *Store) write(b *Batch) error {
 			return fmt.Errorf("subscriptions of %s: %w", kept.DeviceID, err)
 		}
 	}
-	return nil
+	return s.writeJobs(&b.Jobs)
 }
 
 func (s *Store) insert(r *Record) error {
@@ -101,6 +102,7 @@ func (s *Store) insert(r *Record) error {
 // statements are prepared once, on the connection that writes.
 type statements struct {
 	delete, insertIdentity, updateIdentity, insertTwin, updateTwin, activity, subscribe, forget *sql.Stmt
+	chooseDevice, jobDevice                                                                     *sql.Stmt
 }
 
 func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
@@ -125,6 +127,9 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.subscribe, `INSERT INTO subscriptions (id, filters) SELECT id, ?3 FROM identities WHERE device_id = ?1 AND module_id = ?2
 			ON CONFLICT DO UPDATE SET filters = excluded.filters`},
 		{&st.forget, `DELETE FROM subscriptions WHERE id = (SELECT id FROM identities WHERE device_id = ?1 AND module_id = ?2)`},
+		{&st.chooseDevice, `INSERT INTO job_devices (job, device_id, status, created, updated)
+			VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING`},
+		{&st.jobDevice, `UPDATE job_devices SET status = ?2, updated = ?3, outcome = ?4, error = ?5 WHERE id = ?1`},
 	} {
 		stmt, err := c.PrepareContext(ctx, p.text)
 		if err != nil {
@@ -137,7 +142,10 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 
 func (st *statements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity, st.subscribe, st.forget} {
+	for _, stmt := range []*sql.Stmt{
+		st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity, st.subscribe, st.forget,
+		st.chooseDevice, st.jobDevice,
+	} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
