@@ -2,6 +2,7 @@ package web
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,16 +129,18 @@ const csvPage = 1000
 // tags and wanted settings, so that it can be read in again, and the reported
 // values that the list shows.
 func (s *Server) devicesCSV(c echo.Context, h *Hub, l listing) error {
-	paths := slices.Clone(l.cols)
+	found := map[string]bool{}
+	for _, path := range l.cols {
+		found[path] = true
+	}
 	for d := range matching(h, l) {
 		for _, path := range d.Paths() {
 			if !strings.HasPrefix(path, "reported.") {
-				paths = append(paths, path)
+				found[path] = true
 			}
 		}
-		slices.Sort(paths)
-		paths = slices.Compact(paths)
 	}
+	paths := slices.Sorted(maps.Keys(found))
 	return writeCSV(c, "devices.csv", slices.Concat(csvColumns, paths), func(yield func([]string) bool) {
 		for d := range matching(h, l) {
 			if !yield(slices.Concat(csvRow(deviceDataOf(d)), csvValues(d, paths))) {
