@@ -19,6 +19,7 @@ type column struct {
 	values []cellValue
 	byKey  map[valueKey]uint32
 	free   []uint32 // places in values that nobody has
+	texts  int      // how many of the values are texts of JSON
 	used   atomic.Int64
 }
 
@@ -56,6 +57,9 @@ func (c *column) put(at int, e *entry) {
 func (c *column) cell(v value) uint32 {
 	key := valueKey{v.text, v.quoted}
 	cell, known := c.byKey[key]
+	if !known && v.quoted {
+		c.texts++
+	}
 	switch {
 	case known:
 	case len(c.free) > 0:
@@ -78,6 +82,9 @@ func (c *column) release(cell uint32) {
 	}
 	if v.count--; v.count == 0 {
 		delete(c.byKey, valueKey{v.text, v.quoted})
+		if v.quoted {
+			c.texts--
+		}
 		*v = cellValue{}
 		c.free = append(c.free, cell)
 	}

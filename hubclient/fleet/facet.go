@@ -46,12 +46,17 @@ func newFacet(c *column, path string, filters []Filter) facet {
 // result lists what was counted.
 func (f facet) result() Facet {
 	out := Facet{Path: f.column.path, None: f.counts[0]}
+	mixed := f.column.texts > 0 && f.column.texts < len(f.column.byKey)
+	var last *FacetValue // the rarest of those that would be listed so far
 	for cell, v := range f.column.values {
 		n := f.counts[cell]
 		if cell == 0 || n == 0 && !slices.Contains(f.asked, v.text) {
 			continue
 		}
-		other := f.column.byKey[valueKey{v.text, !v.quoted}]
+		var other uint32
+		if mixed {
+			other = f.column.byKey[valueKey{v.text, !v.quoted}]
+		}
 		if other > 0 && v.quoted {
 			continue // the number 5 and the text "5" are one value, as they are for a filter
 		}
@@ -59,9 +64,15 @@ func (f facet) result() Facet {
 			n += f.counts[other]
 		}
 		out.Distinct++
-		out.Values = append(out.Values, FacetValue{v.text, n})
+		found := FacetValue{v.text, n}
+		if last != nil && byCount(found, *last) > 0 && !slices.Contains(f.asked, v.text) {
+			continue
+		}
+		out.Values = append(out.Values, found)
 		if len(out.Values) >= 10*mostFacetValues {
 			out.Values = f.most(out.Values)
+			rarest := out.Values[mostFacetValues-1]
+			last = &rarest
 		}
 	}
 	out.Values = f.most(out.Values)
@@ -70,13 +81,16 @@ func (f facet) result() Facet {
 
 // most sorts values and leaves out the rare ones nobody asked for.
 func (f facet) most(values []FacetValue) []FacetValue {
-	slices.SortFunc(values, func(a, b FacetValue) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Text, b.Text))
-	})
+	slices.SortFunc(values, byCount)
 	for i := len(values) - 1; i >= mostFacetValues; i-- {
 		if !slices.Contains(f.asked, values[i].Text) {
 			values = slices.Delete(values, i, i+1)
 		}
 	}
 	return values
+}
+
+// byCount orders values, the most frequent first.
+func byCount(a, b FacetValue) int {
+	return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Text, b.Text))
 }
