@@ -88,7 +88,7 @@ func TestPythonService(t *testing.T) {
 		var body struct {
 			ETag string `json:"etag"`
 		}
-		if json.Unmarshal([]byte(r.Body), &body); body.ETag != "" {
+		if _ = json.Unmarshal([]byte(r.Body), &body); body.ETag != "" { // some answers have no body
 			etags[strings.TrimSuffix(strings.Split(step.path, "/")[1], "s")] = body.ETag
 		}
 	}
