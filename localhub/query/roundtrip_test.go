@@ -207,7 +207,7 @@ func TestColumnsAnswerAsDocuments(t *testing.T) {
 // FuzzParse holds for any text: what is accepted survives printing, what is
 // refused has a place within the text, and an offered repair can be applied.
 func FuzzParse(f *testing.F) {
-	for _, file := range []string{"testdata/rows.txt", "testdata/strange.txt", "testdata/documented.txt", "testdata/refused.txt", "testdata/warned.txt"} {
+	for _, file := range []string{"testdata/rows.txt", "testdata/strange.txt", "testdata/jobs.txt", "testdata/documented.txt", "testdata/refused.txt", "testdata/warned.txt"} {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
