@@ -30,12 +30,14 @@ type held struct {
 
 func newTable() *table { return &table{rows: map[twinKey]int{}, columns: map[string]*held{}} }
 
+// add appends a row; index has its twin found by name.
 func (t *table) add(key int64, id twinKey) {
-	t.rows[id] = len(t.keys)
 	t.keys = append(t.keys, key)
 	t.ids = append(t.ids, id)
 	t.gone = append(t.gone, false)
 }
+
+func (t *table) index(row int) { t.rows[t.ids[row]] = row }
 
 // find returns the columns of paths and notes when they were used; ok is false
 // when one is missing. The table may be nil.
@@ -141,6 +143,7 @@ func (t *table) remove(row int) {
 // insert adds a row. Keys only grow, so it is the last.
 func (t *table) insert(r *registry, rec *store.Record) {
 	t.add(rec.Key, keyOf(rec))
+	t.index(len(t.keys) - 1)
 	m := member{r: r, rec: rec}
 	for _, h := range t.columns {
 		h.Append(m.value(h.path.Keys()))

@@ -85,10 +85,24 @@ func answerPage(c echo.Context, p page) error {
 	if p.Continuation != "" {
 		c.Response().Header().Set(headerContinuation, p.Continuation)
 	}
-	if p.Rows == nil {
-		p.Rows = []json.RawMessage{}
+	return c.Blob(http.StatusOK, contentJSON, arrayOf(p.Rows))
+}
+
+// arrayOf joins rows, which are JSON as it goes out: encoding them once more
+// takes longer than finding them.
+func arrayOf(rows []json.RawMessage) []byte {
+	size := 2
+	for _, row := range rows {
+		size += len(row) + 1
 	}
-	return answer(c, http.StatusOK, p.Rows)
+	b := append(make([]byte, 0, size), '[')
+	for i, row := range rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, row...)
+	}
+	return append(b, ']')
 }
 
 // pageSize reads x-ms-max-item-count. A larger page than the service gives is
