@@ -11,7 +11,7 @@ KILLROUNDS ?= 1000
 CONNECTIONS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench fuzz kill storm e2e conformance lighthouse fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench bench-peers fuzz kill storm e2e conformance lighthouse fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,7 @@ race: ## every test under the race detector (needs a C compiler)
 
 lint: ## static checks
 	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags peers ./localhub
 	$(LINT) run $(PACKAGES)
 
 check: test lint race ## what a change must pass before it is merged
@@ -67,6 +68,9 @@ kill: ## kill the local hub KILLROUNDS (1000) times while it writes
 
 storm: ## let CONNECTIONS (10000) devices storm the local hub
 	TWINBOARD_TEST_CONNECTIONS=$(CONNECTIONS) $(GO) test -count=1 -v -timeout 30m -run '^TestReconnectStorm$$' ./localhub
+
+bench-peers: ## the budgets beside PostgreSQL and mosquitto, where they are installed (Linux)
+	$(GO) test -tags peers -run '^TestPeers$$' -count=1 -v -timeout 20m ./localhub
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@scripts/fuzz.sh $(FUZZTIME)
