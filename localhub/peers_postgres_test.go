@@ -104,17 +104,19 @@ func run(t *testing.T, c *exec.Cmd) string {
 	return string(out)
 }
 
-// start runs a server until the test ends.
+// start runs a server until the context of its command, the test's, ends. It is
+// asked to stop: a killed PostgreSQL leaves its processes to themselves.
 func start(t *testing.T, c *exec.Cmd, ready func() bool) {
 	t.Helper()
 	log := must(os.Create(filepath.Join(t.TempDir(), "log")))
 	c.Stdout, c.Stderr = log, log
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGINT) }
+	c.WaitDelay = 30 * time.Second
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGINT) // it may have ended by itself
-		_ = c.Wait()
+		_ = c.Wait() // it was interrupted
 		log.Close()
 	})
 	deadline := time.Now().Add(30 * time.Second)
