@@ -60,7 +60,7 @@ lint: ## static checks
 check: test lint race ## what a change must pass before it is merged
 	@git diff --exit-code -- '*_templ.go' static/dist
 
-bench: ## benchmarks
+bench: setup ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $(PACKAGES)
 
 kill: ## kill the local hub KILLROUNDS (1000) times while it writes

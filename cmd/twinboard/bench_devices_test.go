@@ -21,10 +21,11 @@ import (
 var devices = flag.Int("devices", 1000, "simulated devices of BenchmarkDevices")
 
 // BenchmarkDevices starts a hub in one process and simulated devices in another,
-// and waits until the hub counts them all as connected: TLS, CONNECT,
-// subscriptions, twin and first report of each. The devices are registered
-// before. Memory is what both processes hold at the end, without what the hub
-// held before; it is told where the system has /proc.
+// and waits until the hub counts them all as connected. A device starts when one
+// before it has subscribed, read its twin and reported, so all but the last few
+// have done that, too. The devices are registered before. Memory is what both
+// processes hold at the end, without what the hub held before; it is told where
+// the system has /proc.
 func BenchmarkDevices(b *testing.B) {
 	program := filepath.Join(b.TempDir(), "twinboard")
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {

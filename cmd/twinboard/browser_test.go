@@ -22,7 +22,7 @@ import (
 // browser is one Chromium; its tabs share cookies.
 type browser struct{ allocator context.Context }
 
-func startBrowser(t *testing.T) browser {
+func startBrowser(t testing.TB) browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
@@ -36,16 +36,16 @@ func startBrowser(t *testing.T) browser {
 // tab is one page of a browser. What its console complains about fails the test.
 type tab struct {
 	ctx  context.Context
-	t    *testing.T
+	t    testing.TB
 	base string
 }
 
-func (b browser) tab(t *testing.T, base string) *tab {
+func (b browser) tab(t testing.TB, base string) *tab {
 	t.Helper()
 	return newTab(b.allocator, t, base)
 }
 
-func newTab(parent context.Context, t *testing.T, base string) *tab {
+func newTab(parent context.Context, t testing.TB, base string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent)
 	messages := chromedp.Console(ctx)
@@ -70,7 +70,7 @@ func newTab(parent context.Context, t *testing.T, base string) *tab {
 
 // complain reports the errors of a page. Refusals of ours have a status of 4xx,
 // which Chromium reports as a failed resource: those of the network are left out.
-func complain(t *testing.T, messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+func complain(t testing.TB, messages iter.Seq2[chromedp.ConsoleMessage, error]) {
 	for m, err := range messages {
 		if err != nil {
 			return
@@ -293,7 +293,7 @@ func setTag(t *testing.T, c *hubclient.Client, id, note string) {
 }
 
 // client reaches the program's own hub, to check what a page did.
-func (p *program) client(t *testing.T, policy string) *hubclient.Client {
+func (p *program) client(t testing.TB, policy string) *hubclient.Client {
 	t.Helper()
 	cs, err := iothub.ParseServiceConnectionString(ask(t, "connection-string", "--data", p.Data, "--policy", policy))
 	if err != nil {

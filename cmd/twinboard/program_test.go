@@ -31,7 +31,7 @@ type program struct {
 }
 
 // startProgram runs a command line until it is ready.
-func startProgram(t *testing.T, args ...string) *program {
+func startProgram(t testing.TB, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	reader, writer := io.Pipe()
@@ -64,7 +64,7 @@ func startProgram(t *testing.T, args ...string) *program {
 }
 
 // serve starts the dashboard with a hub of its own on free ports.
-func serve(t *testing.T, args ...string) *program {
+func serve(t testing.TB, args ...string) *program {
 	t.Helper()
 	return startProgram(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0", "--data", t.TempDir(), "--log-level", "warn"}, args...)...)
 }
@@ -201,7 +201,7 @@ func TestConnectionStringAndCA(t *testing.T) {
 	}
 }
 
-func ask(t *testing.T, args ...string) string {
+func ask(t testing.TB, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
