@@ -46,7 +46,7 @@ const dialling = 64
 // Spec is a device to run.
 type Spec struct {
 	ConnectionString iothub.DeviceConnectionString
-	Connectivity     string // one of Connectivities; "" means the first
+	Connectivity     string  // one of Connectivities; "" means the first
 	Answers          Answers // one of AllAnswers; "" means the first
 	// AnswerDelay is how long the device takes to apply what is wanted.
 	AnswerDelay time.Duration

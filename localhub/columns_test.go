@@ -326,7 +326,7 @@ func TestConnectionsAreSeenAtOnce(t *testing.T) {
 	b.connectTo("d1")
 	b.rows("SELECT * FROM devices WHERE lastActivityTime = '2026'", 100)
 	before := b.seen(dev("d1")).lastActivity
-	b.registry.touch(dev("d1"))
+	b.touch(dev("d1"))
 	text := fmt.Sprintf("SELECT * FROM devices WHERE lastActivityTime > '%s'", before.Format("2006-01-02T15:04:05.9999999Z"))
 	if got := ids(t, b.rows(text, 100)); got != "d1" {
 		t.Errorf("%s: %q", text, got)

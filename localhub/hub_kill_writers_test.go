@@ -77,7 +77,7 @@ func (w *besieger) ask(method, path, body, ifMatch string) (status int, answer [
 func (w *besieger) note(f func()) {
 	w.mu.Lock()
 	f()
-	w.siege.answers++
+	w.answers++
 	w.mu.Unlock()
 	w.answered()
 }

@@ -19,7 +19,7 @@ func (b *jobBench) handy(id string) *handyman {
 }
 
 func (b *jobBench) answer(id, rid string, status int, payload string) {
-	b.registry.calls.answered(dev(id), rid, methodAnswer{status, []byte(payload)})
+	b.calls.answered(dev(id), rid, methodAnswer{status, []byte(payload)})
 }
 
 // TestAJobCallsMethods follows the counts through every moment.
@@ -144,9 +144,9 @@ func TestAJobEndsWhenItsTimeIsOver(t *testing.T) {
 		}
 	}
 	waitFor(t, "the calls to end", func() bool {
-		b.registry.calls.mu.Lock()
-		defer b.registry.calls.mu.Unlock()
-		return len(b.registry.calls.open)+len(b.registry.calls.waiting) == 0
+		b.calls.mu.Lock()
+		defer b.calls.mu.Unlock()
+		return len(b.calls.open)+len(b.calls.waiting) == 0
 	})
 }
 

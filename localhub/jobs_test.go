@@ -379,7 +379,7 @@ func TestJobsBeyondTheBoundWait(t *testing.T) {
 	h := newHandyman(true)
 	b.check(b.connect(t.Context(), dev("d"), "", h))
 	for range jobsAtOnce + 2 { // the last two come when others have ended
-		b.registry.calls.answered(dev("d"), <-h.rids, methodAnswer{200, nil})
+		b.calls.answered(dev("d"), <-h.rids, methodAnswer{200, nil})
 	}
 	for i := range jobsAtOnce + 2 {
 		b.until(fmt.Sprint("job-", i), iothub.JobCompleted)

@@ -137,7 +137,7 @@ func (s *scheduler) pending(ctx context.Context, j *store.Job, after int64) ([]*
 // none when ctx has ended.
 func (s *scheduler) admit(ctx context.Context, devices []*store.JobDevice) []*store.JobDevice {
 	for {
-		if n := s.throttle.takeUpTo(iothub.ThrottleJobDevices, len(devices)); n > 0 {
+		if n := s.throttle.takeJobDevices(len(devices)); n > 0 {
 			return devices[:n]
 		}
 		if !pause(ctx, jobsRetry) {

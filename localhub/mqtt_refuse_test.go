@@ -242,8 +242,12 @@ func TestKeepAlive(t *testing.T) {
 		sent uint16
 		used time.Duration
 	}{
-		{0, 1767 * time.Second}, {1, 1500 * time.Millisecond}, {60, 90 * time.Second}, {1177, 1765500 * time.Millisecond},
-		{1178, 1767 * time.Second}, {65535, 1767 * time.Second},
+		{0, 1767 * time.Second},
+		{1, 1500 * time.Millisecond},
+		{60, 90 * time.Second},
+		{1177, 1765500 * time.Millisecond},
+		{1178, 1767 * time.Second},
+		{65535, 1767 * time.Second},
 	} {
 		if got := patienceFor(k.sent); got != k.used {
 			t.Errorf("keep-alive %d lets a device be silent for %v", k.sent, got)

@@ -21,14 +21,14 @@ const (
 	PolicyServices PolicyProblem = "services" // iothub.MaxServicePolicies have ServiceConnect
 )
 
-// PolicyRefusal means that a policy cannot be made.
-type PolicyRefusal struct {
+// CreatePolicyError means that a policy cannot be made.
+type CreatePolicyError struct {
 	Problem PolicyProblem
 	Name    string
 	Rights  string // those asked for; for PolicyExists, those the policy has
 }
 
-func (e *PolicyRefusal) Error() string {
+func (e *CreatePolicyError) Error() string {
 	switch e.Problem {
 	case PolicyName:
 		return fmt.Sprintf("%q cannot be the name of a policy: use 1 to %d ASCII letters, digits and - . _", e.Name, iothub.MaxPolicyName)
@@ -48,14 +48,14 @@ func (e *PolicyRefusal) Error() string {
 // whether or not a hub runs on it: a running one knows the policy when it is
 // first used. rights are IoT Hub's names in any case, with commas between, for
 // example "registryRead,serviceConnect". A policy of that name and those rights
-// stays as it is. The error is a *DataError or a *PolicyRefusal.
+// stays as it is. The error is a *DataError or a *CreatePolicyError.
 func CreatePolicy(ctx context.Context, data, name, rights string) (err error) {
 	wanted, err := parsePermission(rights)
 	if err != nil {
-		return &PolicyRefusal{Problem: PolicyRights, Name: name, Rights: rights}
+		return &CreatePolicyError{Problem: PolicyRights, Name: name, Rights: rights}
 	}
 	if !iothub.ValidPolicyName(name) {
-		return &PolicyRefusal{Problem: PolicyName, Name: name}
+		return &CreatePolicyError{Problem: PolicyName, Name: name}
 	}
 	if _, err := ReadEndpoints(data); err != nil { // never let a wrong path become a new hub
 		return err
@@ -82,16 +82,16 @@ func choosePolicy(present []store.Policy, name string, wanted permission) ([]sto
 		case p.Name == name && has == wanted:
 			return nil, nil
 		case p.Name == name:
-			return nil, &PolicyRefusal{Problem: PolicyExists, Name: name, Rights: p.Rights}
+			return nil, &CreatePolicyError{Problem: PolicyExists, Name: name, Rights: p.Rights}
 		case has.has(serviceConnect):
 			services++
 		}
 	}
 	switch {
 	case len(present) >= iothub.MaxPolicies:
-		return nil, &PolicyRefusal{Problem: PolicyFull, Name: name}
+		return nil, &CreatePolicyError{Problem: PolicyFull, Name: name}
 	case wanted.has(serviceConnect) && services >= iothub.MaxServicePolicies:
-		return nil, &PolicyRefusal{Problem: PolicyServices, Name: name}
+		return nil, &CreatePolicyError{Problem: PolicyServices, Name: name}
 	}
 	return []store.Policy{newPolicy(name, wanted)}, nil
 }

@@ -14,7 +14,7 @@ import (
 
 func wantRefusal(t *testing.T, err error, want PolicyProblem) {
 	t.Helper()
-	if e, ok := errors.AsType[*PolicyRefusal](err); !ok || e.Problem != want || e.Error() == "" {
+	if e, ok := errors.AsType[*CreatePolicyError](err); !ok || e.Problem != want || e.Error() == "" {
 		t.Errorf("got %v, want the problem %q", err, want)
 	}
 }

@@ -38,7 +38,7 @@ func (p *printed) size() int { return 128 + len(p.before) + len(p.after) }
 
 // printTwin prints a row of the store.
 func (r *registry) printTwin(row *store.Row) (*printed, error) {
-	key := twinKey{row.Identity.DeviceID, row.Identity.ModuleID}
+	key := twinKey{row.DeviceID, row.ModuleID}
 	head := showHead(row.Identity, row.TwinETag, row.ModelID, row.Version(), presence{})
 	t := rawTwin{Twin: head, Capabilities: head.Capabilities, DeviceScope: head.DeviceScope, ParentScopes: head.ParentScopes}
 	if string(row.Tags) != "{}" {

@@ -99,7 +99,7 @@ func TestThrottledAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res.Proto != protocol || res.StatusCode != 429 || protocol == "HTTP/1.1" && !res.Close || res.Header.Get("Retry-After") != "" {
+		if res.Proto != protocol || res.StatusCode != http.StatusTooManyRequests || protocol == "HTTP/1.1" && !res.Close || res.Header.Get("Retry-After") != "" {
 			t.Errorf("%s: %s, close %v, %v", protocol, res.Status, res.Close, res.Header)
 		}
 		res.Body.Close()

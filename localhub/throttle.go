@@ -60,15 +60,15 @@ func (t *throttle) take(group iothub.Throttled, n int) error {
 	return nil
 }
 
-// takeUpTo lets as many of n operations of a group pass as may, and says how many
-// that is.
-func (t *throttle) takeUpTo(group iothub.Throttled, n int) int {
+// takeJobDevices lets a job go on with as many of n devices as may be, and says
+// how many that is.
+func (t *throttle) takeJobDevices(n int) int {
 	if t == nil {
 		return n
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := t.buckets[group]
+	b := t.buckets[iothub.ThrottleJobDevices]
 	b.fill(t.now())
 	n = min(n, int(b.left))
 	b.left -= float64(n)

@@ -79,7 +79,7 @@ func TestThrottlesFillWithTime(t *testing.T) {
 	}
 	passing(iothub.ThrottleJobDevices)
 	clock.move(time.Second)
-	if got := h.takeUpTo(iothub.ThrottleJobDevices, 4) + h.takeUpTo(iothub.ThrottleJobDevices, 64) + h.takeUpTo(iothub.ThrottleJobDevices, 1); got != 10 {
+	if got := h.takeJobDevices(4) + h.takeJobDevices(64) + h.takeJobDevices(1); got != 10 {
 		t.Errorf("%d pass of what is taken in parts", got)
 	}
 	if none, err := newThrottle("", clock.now); err != nil || none.take(iothub.ThrottleQueries, 1e6) != nil {

@@ -34,8 +34,10 @@ type ModuleAddProps struct {
 
 func moduleColumns(ctx context.Context) []Column {
 	return []Column{
-		{Label: text.T(ctx, "modules.column.module")}, {Label: text.T(ctx, "devices.column.connection")},
-		{Label: text.T(ctx, "modules.column.activity")}, {Label: text.T(ctx, "modules.column.managed")},
+		{Label: text.T(ctx, "modules.column.module")},
+		{Label: text.T(ctx, "devices.column.connection")},
+		{Label: text.T(ctx, "modules.column.activity")},
+		{Label: text.T(ctx, "modules.column.managed")},
 		{Label: text.T(ctx, "modules.column.actions"), Hidden: true},
 	}
 }

@@ -9,11 +9,11 @@ type OverviewProps struct {
 	Shape       string
 	ReadingText string // what is waited for
 	Filling     string // how far the first reading is, empty when it is through
-	Bar           StateBarProps
-	Look          LookProps
-	Changes       LatestProps
-	Tutorial      *DoorProps
-	Simulator     *DoorProps
+	Bar         StateBarProps
+	Look        LookProps
+	Changes     LatestProps
+	Tutorial    *DoorProps
+	Simulator   *DoorProps
 	// Ways out of an empty hub.
 	AddHref, StartAction, ConnectHref string
 }

@@ -55,18 +55,16 @@ func (l *bulks) find(h *Hub, id string) *bulk {
 }
 
 // start runs a bulk change in the background, if its phase is one of those.
-func (l *bulks) start(b *bulk, from ...string) bool {
+func (l *bulks) start(b *bulk, from ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return false
+		return
 	}
-	stopping, ok := b.begin(l.base, from...)
-	if ok {
+	if stopping, ok := b.begin(l.base, from...); ok {
 		l.running.Go(func() { b.run(l.base, stopping) })
 		b.changed.Publish(struct{}{})
 	}
-	return ok
 }
 
 // close ends what runs and waits for it.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/csv"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ func TestCSVHoldsNoFormulas(t *testing.T) {
 	row := []string{"=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-5", "-1.5e3", "plain", "", "a=b", "–", "a,b\n\"c\"", "-"}
 	want := []string{"'=1+1", "'+1", "'-2+3", "'@SUM(A1)", "'\t=1", "'\r=1", "-5", "-1.5e3", "plain", "", "a=b", "–", "a,b\n\"c\"", "'-"}
 	answer := httptest.NewRecorder()
-	c := echo.New().NewContext(httptest.NewRequest("GET", "/", nil), answer)
+	c := echo.New().NewContext(httptest.NewRequest(http.MethodGet, "/", nil), answer)
 	if err := writeCSV(c, "x.csv", []string{"=head", "b"}, slices.Values([][]string{row})); err != nil {
 		t.Fatal(err)
 	}

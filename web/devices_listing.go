@@ -181,11 +181,6 @@ func (l *listing) without(path string) {
 	l.filters = slices.DeleteFunc(l.filters, func(f fleet.Filter) bool { return f.Path == path })
 }
 
-// filtered reports whether the listing leaves anything out.
-func (l listing) filtered() bool {
-	return l.text != "" || len(l.states) > 0 || l.conn != "" || l.status != "" || len(l.filters) > 0
-}
-
 // unfiltered keeps the columns and the order.
 func (l *listing) unfiltered() {
 	l.text, l.states, l.conn, l.status, l.filters = "", nil, "", "", nil

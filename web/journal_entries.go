@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"twinboard/hubclient/fleet"
@@ -91,9 +92,9 @@ func (j *journal) ownSince(ctx context.Context, id string, section store.Section
 		Hub: j.hub.Slug, DeviceID: id, Section: section, Source: store.FromDashboard,
 	}, most)
 	var own []store.Entry
-	for i := len(list) - 1; i >= 0; i-- {
-		if !list[i].Time.Before(since) {
-			own = append(own, list[i])
+	for _, e := range slices.Backward(list) {
+		if !e.Time.Before(since) {
+			own = append(own, e)
 		}
 	}
 	return own, err

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/a-h/templ"
@@ -25,8 +26,7 @@ func stateBar(ctx context.Context, h *Hub, sum fleet.Summary) views.StateBarProp
 	}}
 	x := 0.0
 	widths := partWidths(sum)
-	for i := len(iothub.States) - 1; i >= 0; i-- {
-		state := iothub.States[i]
+	for _, state := range slices.Backward(iothub.States) {
 		n := sum.States[state]
 		if n == 0 {
 			continue
@@ -137,8 +137,11 @@ func (o *overview) paintPicture(ctx context.Context) ([]templ.Component, error) 
 		return o.paintBody(ctx, p)
 	}
 	return o.sent.changed(ctx, []part{
-		{"overview-lead", views.Lead("overview-lead", p.Lead)}, {"overview-more", views.OverviewMore(p)},
-		{"overview-notice", views.OverviewNote(p.Notice)}, {"overview-bar", views.StateBar(p.Bar)}, {"overview-look", views.OverviewLook(p.Look)},
+		{"overview-lead", views.Lead("overview-lead", p.Lead)},
+		{"overview-more", views.OverviewMore(p)},
+		{"overview-notice", views.OverviewNote(p.Notice)},
+		{"overview-bar", views.StateBar(p.Bar)},
+		{"overview-look", views.OverviewLook(p.Look)},
 	})
 }
 

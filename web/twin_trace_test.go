@@ -58,7 +58,8 @@ func TestTrace(t *testing.T) {
 			[]string{"Accepted by the hub as version 4, from service 14:05:02.1", "Went out to the device +0.2 s", "The device says it is applying it +0.4 s", "The device says it is done +6.1 s"},
 		},
 		"a later delivery carries it": {
-			online(out(-5, 3), out(90, 7)), iothub.Waiting, time.Time{},
+			online(out(-5, 3), out(90, 7)), iothub.Waiting,
+			time.Time{},
 			[]string{accepted, "Went out to the device +1 min", "No answer yet …"},
 		},
 		"waiting, not sent":  {online(), iothub.Waiting, after(-10), []string{accepted, "Not sent yet: the device has not asked for it …", "No answer yet …"}},
@@ -78,7 +79,8 @@ func TestTrace(t *testing.T) {
 			[]string{accepted, "Went out to the device +0.2 s", "The device had this value already"},
 		},
 		"a cloud hub": {
-			trail{hidden: true, online: true}, iothub.InSync, after(2),
+			trail{hidden: true, online: true},
+			iothub.InSync, after(2),
 			[]string{accepted, "On its way to the device: not visible on this hub", "The device says it is done +2.0 s"},
 		},
 		"an answer to an older version": {

@@ -56,7 +56,7 @@ func explain(ctx context.Context, err error) error {
 		data        *localhub.DataError
 		listen      *localhub.ListenError
 		policy      *localhub.PolicyError
-		refusal     *localhub.PolicyRefusal
+		refusal     *localhub.CreatePolicyError
 		connection  *iothub.ConnectionStringError
 		unreachable *hubclient.ConnectionError
 	)

@@ -127,7 +127,7 @@ func CheckJobID(id string) error {
 		return ErrArgumentInvalid.With("the job id has %d characters; it must have 1 to %d", len(id), MaxJobIDLength)
 	}
 	for _, r := range id {
-		if !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '\'') {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '\'' {
 			return ErrArgumentInvalid.With("the job id contains %q; allowed are a to z, 0 to 9, - and '", r)
 		}
 	}

@@ -15,8 +15,14 @@ const jobColumns = `j.id, j.job_id, j.type, j.status, j.condition, j.work, j.pol
 
 func jobFields(j *Job) []any {
 	return []any{
-		&j.Key, &j.JobID, &j.Type, &j.Status, &j.Condition, jsonInto{&j.Work}, &j.Policy, timeInto{&j.Created},
-		timeInto{&j.Start}, secondsInto{&j.Limit}, timeInto{&j.Ended}, &j.Failure, &j.Place, &j.Chosen,
+		&j.Key, &j.JobID, &j.Type, &j.Status, &j.Condition,
+		jsonInto{&j.Work},
+		&j.Policy,
+		timeInto{&j.Created},
+		timeInto{&j.Start},
+		secondsInto{&j.Limit},
+		timeInto{&j.Ended},
+		&j.Failure, &j.Place, &j.Chosen,
 	}
 }
 
@@ -94,7 +100,7 @@ const countedColumns = jobColumns + `,
 	(SELECT count(*) FROM job_devices d WHERE d.job = j.id AND d.status = 'pending')`
 
 func countedFields(j *CountedJob) []any {
-	return append(jobFields(&j.Job), &j.Failed, &j.Succeeded, &j.JobStatistics.Running, &j.Pending)
+	return append(jobFields(&j.Job), &j.Failed, &j.Succeeded, &j.Running, &j.Pending)
 }
 
 // JobByID reads a job; ErrNotFound when there is none.
@@ -119,7 +125,7 @@ func (s *Store) Jobs(ctx context.Context, after int64, jobType iothub.JobType, s
 func (s *Store) countedJobs(ctx context.Context, where string, args ...any) ([]*CountedJob, error) {
 	list, err := readRows(ctx, s, s.readers, `SELECT `+countedColumns+` FROM jobs j `+where, args, countedFields)
 	for _, j := range list {
-		j.JobStatistics.Devices = j.Failed + j.Succeeded + j.JobStatistics.Running + j.Pending
+		j.Devices = j.Failed + j.Succeeded + j.Running + j.Pending
 	}
 	return list, err
 }
