@@ -35,6 +35,7 @@ func (q JournalQuery) where() (string, []any) {
 	add(q.DeviceID != "", "device_id = ? AND module_id = ?", q.DeviceID, q.ModuleID)
 	add(q.Part != "", "instr(lower(device_id), lower(?)) > 0", q.Part)
 	add(q.Section != "", "section = ?", string(q.Section))
+	add(q.Source == FromDashboard, "own = 1") // as the index has it
 	add(q.Source != "", "source = ?", string(q.Source))
 	add(q.Others, "own = 0 AND section <> 'state'")
 	add(q.Who != "", "who = ?", q.Who)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +141,47 @@ func TestJournalQuery(t *testing.T) {
 	if d := cmp.Diff([]Entry{state}, read(t, s, JournalQuery{Section: State})); d != "" {
 		t.Error(d)
 	}
+}
+
+// TestJournalIsReadInOrder looks at SQLite's plans: a query that sorts reads the
+// whole journal for one page of it.
+func TestJournalIsReadInOrder(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	for name, q := range map[string]JournalQuery{
+		"all": {}, "a page of all": {Before: 50}, "a section": {Section: State}, "made here": {Source: FromDashboard}, "others": {Others: true},
+		"others' tags": {Others: true, Section: Tags}, "a policy": {Who: "service"}, "a part": {Part: "pump"}, "a device": {DeviceID: "d", Before: 50},
+	} {
+		q.Hub = "local"
+		where, args := q.where()
+		plan := planOf(t, s, "SELECT "+entryColumns+" FROM journal WHERE "+where+" ORDER BY id DESC LIMIT 51", args...)
+		if !strings.Contains(plan, "USING INDEX") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s: %s", name, plan)
+		}
+	}
+}
+
+// planOf is how SQLite would answer a query.
+func planOf(t *testing.T, s *Store, query string, args ...any) (plan string) {
+	t.Helper()
+	rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			id, parent, unused int
+			detail             string
+		)
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan += detail + "; "
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
 }
 
 func TestPrune(t *testing.T) {

@@ -89,3 +89,10 @@ CREATE TABLE watched (
 	until INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX watched_hub ON watched (hub, id);
+
+-- step 3
+-- Lists read the newest entries of a hub, or of one section, in the order of
+-- their ids; without these, each would sort the whole journal. An index ends in
+-- the id by itself.
+CREATE INDEX journal_hub ON journal (hub);
+CREATE INDEX journal_section ON journal (hub, section);
