@@ -1,20 +1,14 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"twinboard/hubclient/iothub"
-	"twinboard/localhub/store"
 )
 
 // rows are the ids that the list shows, in its order.
@@ -133,86 +127,11 @@ func TestE2EKeys(t *testing.T) {
 	}
 }
 
-// many is how many devices the list is made for.
-const many = 100_000
-
-// fillHub writes a data folder with devices as a hub would.
-func fillHub(t *testing.T, data string) {
-	t.Helper()
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), filepath.Join(data, "hub.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	for from := 0; from < many; from += 5000 {
-		var batch store.Batch
-		for i := from; i < from+5000; i++ {
-			batch.Insert = append(batch.Insert, manyth(i, at))
-		}
-		if err := s.Commit(&batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// manyth is one of the many devices: its tag serial is a number that runs the
-// other way than its name.
-func manyth(i int, at time.Time) *store.Record {
-	r := &store.Record{Identity: store.Identity{
-		DeviceID: fmt.Sprintf("device-%06d", i), Generation: "1", IdentityETag: uint64(i) + 1,
-		Status: iothub.StatusEnabled, Authentication: iothub.Authentication{Type: "sas"},
-	}}
-	r.TwinETag = 2
-	r.Tags = iothub.Document{"site": []string{"oslo", "madrid", "lima", "ōsaka"}[i%4], "serial": number(fmt.Sprint(many - i))}
-	r.Desired = iothub.NewSection(at).Patch(iothub.Document{"interval": number("30")}, at, true)
-	r.Reported = iothub.NewSection(at).Patch(iothub.Document{"interval": number("30"), "firmware": fmt.Sprintf("1.%d.0", i%7)}, at, false)
-	return r
-}
-
-// lists waits until the list is complete and holds n devices.
-func (p *program) lists(t *testing.T, n int) {
-	t.Helper()
-	deadline, tick := time.After(5*time.Minute), time.NewTicker(200*time.Millisecond)
-	defer tick.Stop()
-	for {
-		var list struct {
-			Total    int  `json:"total"`
-			Complete bool `json:"complete"`
-		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Dashboard+"/h/local/devices?format=json", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = json.NewDecoder(resp.Body).Decode(&list)
-		if err := errors.Join(err, resp.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if list.Complete && list.Total == n {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("the list holds %d of %d devices", list.Total, n)
-		}
-	}
-}
-
 // TestE2EHundredThousand searches, filters, sorts and pages a hundred thousand
 // devices in the browser.
 func TestE2EHundredThousand(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	fillHub(t, data)
+	fillHub(t, data, many)
 	p := serve(t, "--data", data)
 	b := startBrowser(t).tab(t, p.Dashboard)
 	p.lists(t, many)
