@@ -30,10 +30,11 @@ func (s *Server) devicesPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	list, known := s.listDevices(h, l)
 	if wantsJSON(c) {
+		list, _ := s.listDevices(h, l, 0)
 		return showJSON(c, http.StatusOK, devicesData(h, l, list))
 	}
+	list, known := s.listDevices(h, l, shownKinds(l))
 	p := s.devicesProps(c.Request().Context(), h, l, list)
 	p.Columns = columnChooser(c.Request().Context(), h.devicesPath(), l, known)
 	page.Title = text.T(c.Request().Context(), "devices.title")
@@ -48,10 +49,12 @@ func (s *Server) devicesPage(c echo.Context) error {
 	return render(c, http.StatusOK, views.DevicesPage(page, p))
 }
 
-// listDevices is a page of the listing with its facets, and the paths there are.
-func (s *Server) listDevices(h *Hub, l listing) (fleet.Page, []fleet.PathInfo) {
+// listDevices is a page of the listing with its facets, and the paths there are;
+// kinds is fleet.Query.Kinds.
+func (s *Server) listDevices(h *Hub, l listing, kinds int) (fleet.Page, []fleet.PathInfo) {
 	known := h.Fleet.Paths()
 	q := l.query(devicesPerPage)
+	q.Kinds = kinds
 	q.Facets = facetPaths(l, known)
 	return h.Fleet.List(q), known
 }

@@ -42,6 +42,15 @@ func facetPaths(l listing, known []fleet.PathInfo) []string {
 	return once
 }
 
+// shownKinds spares the list values that valueFacets would not show. A column's
+// are shown however many there are.
+func shownKinds(l listing) int {
+	if len(l.cols) > 0 {
+		return 0
+	}
+	return facetKinds
+}
+
 // builtInFacets are state, connection and status.
 func builtInFacets(ctx context.Context, path string, l listing, list fleet.Page) []views.Facet {
 	states := views.Facet{ID: "facet-state", Label: text.T(ctx, "devices.column.state")}

@@ -136,7 +136,7 @@ func (l *liveList) paintRow(ctx context.Context, id string) templ.Component {
 // the foot, the offer to bring the order up to date, and ages that moved on.
 func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
 	l.readAgain(ctx)
-	list, _ := l.listDevices(l.h, l.listing)
+	list, _ := l.listDevices(l.h, l.listing, shownKinds(l.listing))
 	frame := []templ.Component{
 		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
 		views.Lead("devices-lead", devicesLead(ctx, list)),

@@ -98,6 +98,9 @@ func (c *column) remove(at int) {
 	c.cells = c.cells[:last]
 }
 
+// mixed reports whether some values are texts and others are not.
+func (c *column) mixed() bool { return c.texts > 0 && c.texts < len(c.byKey) }
+
 // wanted marks the values whose text is one of texts. An empty text stands for
 // devices without a value too.
 func (c *column) wanted(texts []string) []bool {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -61,23 +62,25 @@ func (d Device) Identity() Identity {
 func (d Device) Paths() []string { return d.entry.shape.paths }
 
 // entry is a twin in the picture. It is not changed but replaced, except for
-// pass, which the picture's lock guards, and activity.
+// pass, which the picture's lock guards, and activity. What every list looks at
+// comes first, so that it shares a line of the processor's cache.
 type entry struct {
-	id     string
-	raw    []byte // the twin as JSON, decoded when it is needed
-	search string // id and values in lower case, NUL between
-	shape  *shape // shared with those that have the same paths, once in the picture
-
-	version   int64
-	since     int64 // Unix nanoseconds, 0 when nothing is wanted
-	readAt    int64
-	due       int64 // when a grace time ends and the state may change; 0 never
-	activity  atomic.Int64
+	id        string
+	search    string   // id and values in lower case, NUL between
+	since     int64    // Unix nanoseconds, 0 when nothing is wanted
+	head      [16]byte // of the id: telling two apart seldom needs more
 	wanted    int32
-	counts    [10]uint16 // by rank of state
-	state     uint8      // rank
+	state     uint8 // rank
 	connected bool
 	enabled   bool
+
+	raw      []byte // the twin as JSON, decoded when it is needed
+	shape    *shape // shared with those that have the same paths, once in the picture
+	version  int64
+	readAt   int64
+	due      int64 // when a grace time ends and the state may change; 0 never
+	activity atomic.Int64
+	counts   [10]uint16 // by rank of state
 
 	pass  uint64 // the fill that saw it
 	index int    // its place in the picture's list
@@ -92,6 +95,7 @@ func newEntry(t *iothub.Twin, raw []byte, readAt, now time.Time, grace time.Dura
 		wanted: int32(drift.Wanted), state: uint8(drift.State.Rank()),
 		connected: t.ConnectionState == iothub.Connected, enabled: t.Status != iothub.StatusDisabled,
 	}
+	copy(e.head[:], e.id)
 	if !drift.Since.IsZero() {
 		e.since = drift.Since.UnixNano()
 	}
@@ -137,6 +141,15 @@ func (e *entry) device() Device {
 		}
 	}
 	return d
+}
+
+// compareID orders entries by id. The heads, filled up with zeros, are ordered as
+// the ids are.
+func (e *entry) compareID(o *entry) int {
+	if by := bytes.Compare(e.head[:], o.head[:]); by != 0 {
+		return by
+	}
+	return strings.Compare(e.id, o.id)
 }
 
 // looksLike reports whether a list would show both the same.

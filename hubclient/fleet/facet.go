@@ -43,25 +43,22 @@ func newFacet(c *column, path string, filters []Filter) facet {
 	return f
 }
 
-// result lists what was counted.
-func (f facet) result() Facet {
+// result lists what was counted; kinds is Query.Kinds.
+func (f facet) result(kinds int) Facet {
 	out := Facet{Path: f.column.path, None: f.counts[0]}
-	mixed := f.column.texts > 0 && f.column.texts < len(f.column.byKey)
+	if kinds > 0 && f.filter < 0 {
+		if n := f.distinct(); n > kinds {
+			out.Distinct = n
+			return out
+		}
+	}
 	var last *FacetValue // the rarest of those that would be listed so far
-	for cell, v := range f.column.values {
-		n := f.counts[cell]
-		if cell == 0 || n == 0 && !slices.Contains(f.asked, v.text) {
+	mixed := f.column.mixed()
+	for cell := 1; cell < len(f.counts); cell++ {
+		v := &f.column.values[cell]
+		n, own := f.count(cell, mixed)
+		if !own || n == 0 && !slices.Contains(f.asked, v.text) {
 			continue
-		}
-		var other uint32
-		if mixed {
-			other = f.column.byKey[valueKey{v.text, !v.quoted}]
-		}
-		if other > 0 && v.quoted {
-			continue // the number 5 and the text "5" are one value, as they are for a filter
-		}
-		if other > 0 {
-			n += f.counts[other]
 		}
 		out.Distinct++
 		found := FacetValue{v.text, n}
@@ -77,6 +74,36 @@ func (f facet) result() Facet {
 	}
 	out.Values = f.most(out.Values)
 	return out
+}
+
+// count is how many devices have the value of a cell, as text: the number 5 and
+// the text "5" are one value, as they are for a filter. own is false for a text
+// that is counted with its number, and for a cell that nobody has.
+func (f facet) count(cell int, mixed bool) (n int, own bool) {
+	n = f.counts[cell]
+	if !mixed {
+		return n, f.column.values[cell].count > 0
+	}
+	v := &f.column.values[cell]
+	other := f.column.byKey[valueKey{v.text, !v.quoted}]
+	switch {
+	case v.count == 0 || other > 0 && v.quoted:
+		return 0, false
+	case other > 0:
+		n += f.counts[other]
+	}
+	return n, true
+}
+
+// distinct counts the values that were found.
+func (f facet) distinct() (kinds int) {
+	mixed := f.column.mixed()
+	for cell := 1; cell < len(f.counts); cell++ {
+		if n, own := f.count(cell, mixed); own && n > 0 {
+			kinds++
+		}
+	}
+	return kinds
 }
 
 // most sorts values and leaves out the rare ones nobody asked for.

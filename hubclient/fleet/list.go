@@ -39,8 +39,11 @@ type Query struct {
 	Filters []Filter
 	// Facets are paths whose values are counted.
 	Facets []string
-	Sort   string // one of the Sort constants or a path; SortID by default
-	Desc   bool
+	// Kinds, if not 0, spares the values of a facet that has more than so many,
+	// unless a filter asks for some of them: Facet.Values is nil then.
+	Kinds int
+	Sort  string // one of the Sort constants or a path; SortID by default
+	Desc  bool
 	// After is Next or Prev of a page of the same order, "" for the first page.
 	After string
 	Limit int // rows a page, 50 by default, at most 1000
@@ -162,11 +165,20 @@ func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func orderOf(q Query) string {
-	if q.Desc {
-		return q.Sort + "-"
+// order is how a list is sorted.
+type order struct {
+	by   string // Query.Sort
+	desc bool
+}
+
+func orderOf(q Query) order { return order{q.Sort, q.Desc} }
+
+// String names the order in a cursor.
+func (o order) String() string {
+	if o.desc {
+		return o.by + "-"
 	}
-	return q.Sort
+	return o.by
 }
 
 // parseCursor reads Query.After; nil is the first page, which whatever is no
@@ -177,16 +189,16 @@ func parseCursor(q Query) *cursor {
 		return nil
 	}
 	var c cursor
-	if json.Unmarshal(b, &c) != nil || c.Order != orderOf(q) {
+	if json.Unmarshal(b, &c) != nil || c.Order != orderOf(q).String() {
 		return nil
 	}
 	return &c
 }
 
-// placeOf is an entry's place in the order of a query.
-func placeOf(e *entry, q Query) place {
+// placeOf is an entry's place in an order that is by no path.
+func placeOf(e *entry, by string) place {
 	p := place{ID: e.id}
-	switch q.Sort {
+	switch by {
 	case SortState:
 		p.N = int64(e.state)
 	case SortConnection:
@@ -200,7 +212,7 @@ func placeOf(e *entry, q Query) place {
 }
 
 // placeOfValue is the place of an entry in an order by a path.
-func placeOfValue(e *entry, v value, ok bool) place {
+func placeOfValue(e *entry, v *value, ok bool) place {
 	p := place{ID: e.id, Missing: !ok}
 	if ok && v.kind == number {
 		p.N = ordered(v.number)
@@ -219,21 +231,47 @@ func ordered(f float64) int64 {
 	return bits
 }
 
-// compare orders places. Only the order by id turns the ids around too.
-func compare(a, b place, q Query) int {
+// compare orders places.
+func (o order) compare(a, b *place) int {
+	if by := o.values(a, b); by != 0 {
+		return by
+	}
+	return o.turnID(strings.Compare(a.ID, b.ID))
+}
+
+// rows orders rows as compare does their places.
+func (o order) rows(a, b *row) int {
+	if by := o.values(&a.place, &b.place); by != 0 {
+		return by
+	}
+	return o.turnID(a.entry.compareID(b.entry))
+}
+
+// values orders places by all but their ids.
+func (o order) values(a, b *place) int {
 	switch {
 	case a.Missing != b.Missing && a.Missing:
 		return 1
 	case a.Missing != b.Missing:
 		return -1
 	}
-	by := cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.N, b.N), strings.Compare(a.Text, b.Text))
-	byID := strings.Compare(a.ID, b.ID)
-	if q.Desc {
-		by = -by
+	by := cmp.Compare(a.Kind, b.Kind)
+	if by == 0 {
+		by = cmp.Compare(a.N, b.N)
 	}
-	if q.Desc && (q.Sort == "" || q.Sort == SortID) {
-		byID = -byID
+	if by == 0 {
+		by = strings.Compare(a.Text, b.Text)
 	}
-	return cmp.Or(by, byID)
+	if o.desc {
+		return -by
+	}
+	return by
+}
+
+// turnID turns the order of ids around, which only the order by id does.
+func (o order) turnID(by int) int {
+	if o.desc && (o.by == "" || o.by == SortID) {
+		return -by
+	}
+	return by
 }

@@ -12,6 +12,7 @@ import (
 func (p *picture) page(q Query, at *cursor) (page Page, full bool) {
 	p.withColumns(q.paths(), func(columns map[string]*column) {
 		s := newScan(q, at, columns)
+		s.aim(p.list)
 		for i, e := range p.list {
 			s.see(i, e)
 		}
@@ -28,7 +29,8 @@ type scan struct {
 	states [10]bool // by rank; all when none was asked for
 	at     *cursor
 	back   bool
-	order  *column // of the path the list is sorted by, or nil
+	order  order
+	by     *column // of the path the list is sorted by, or nil
 
 	filters []filter
 	facets  []facet
@@ -52,7 +54,7 @@ type filter struct {
 }
 
 func newScan(q Query, at *cursor, columns map[string]*column) *scan {
-	s := &scan{q: q, text: strings.ToLower(q.Text), at: at, back: at != nil && at.Back, order: columns[q.Sort]}
+	s := &scan{q: q, text: strings.ToLower(q.Text), at: at, back: at != nil && at.Back, order: orderOf(q), by: columns[q.Sort]}
 	for _, state := range q.States {
 		if rank := state.Rank(); rank >= 0 {
 			s.states[rank] = true
@@ -65,9 +67,9 @@ func newScan(q Query, at *cursor, columns map[string]*column) *scan {
 	for _, path := range q.Facets {
 		s.facets = append(s.facets, newFacet(columns[path], path, q.Filters))
 	}
-	s.best = selection{limit: q.Limit, compare: func(a, b row) int { return compare(a.place, b.place, q) }}
+	s.best = selection{limit: q.Limit, compare: func(a, b row) int { return s.order.rows(&a, &b) }}
 	if s.back {
-		s.best.compare = func(a, b row) int { return compare(b.place, a.place, q) }
+		s.best.compare = func(a, b row) int { return s.order.rows(&b, &a) }
 	}
 	return s
 }
@@ -142,30 +144,48 @@ func (s *scan) miss(i int, e *entry) int {
 }
 
 func (s *scan) place(i int, e *entry) place {
-	if s.order == nil {
-		return placeOf(e, s.q)
+	if s.by == nil {
+		return placeOf(e, s.order.by)
 	}
-	cell := s.order.cells[i]
-	return placeOfValue(e, s.order.values[cell].value, cell != 0)
+	cell := s.by.cells[i]
+	return placeOfValue(e, &s.by.values[cell].value, cell != 0)
 }
 
 func (s *scan) match(r row) {
 	s.total++
-	side := 1
-	if s.at != nil {
-		side = compare(r.place, s.at.place, s.q)
-	}
-	if side < 0 || side == 0 && (!s.back || s.at.with) {
-		s.before++
-		if s.back {
-			s.best.add(r)
-		}
-		return
-	}
-	s.behind++
-	if !s.back {
+	before := s.isBefore(&r)
+	count(before, &s.before, &s.behind)
+	if before == s.back {
 		s.best.add(r)
 	}
+}
+
+// isBefore says on which side of the cursor a row is.
+func (s *scan) isBefore(r *row) bool {
+	if s.at == nil {
+		return false
+	}
+	side := s.order.compare(&r.place, &s.at.place)
+	return side < 0 || side == 0 && (!s.back || s.at.with)
+}
+
+// sampleStep is how many devices there are for each one that aim looks at.
+const sampleStep = 64
+
+// aim looks at a sample of the devices and bounds what can come to stand on the
+// page by the best of them. Without it each device of a list that is sorted the
+// other way than the picture would come to stand there for a while.
+func (s *scan) aim(list []*entry) {
+	for i := 0; i < len(list); i += sampleStep {
+		e := list[i]
+		if !strings.Contains(e.search, s.text) || s.miss(i, e) != allFit {
+			continue
+		}
+		if r := (row{s.place(i, e), e}); s.isBefore(&r) == s.back {
+			s.best.add(r)
+		}
+	}
+	s.best.forget()
 }
 
 // page makes the page of what was seen.
@@ -178,7 +198,7 @@ func (s *scan) page(known int) (Page, bool) {
 		Statuses:    map[string]int{iothub.StatusEnabled: s.enabled, iothub.StatusDisabled: s.disabled},
 	}
 	for _, f := range s.facets {
-		p.Facets = append(p.Facets, f.result())
+		p.Facets = append(p.Facets, f.result(s.q.Kinds))
 	}
 	more := s.behind > len(rows)
 	if s.back {
@@ -190,10 +210,10 @@ func (s *scan) page(known int) (Page, bool) {
 		p.Devices = append(p.Devices, r.entry.device())
 	}
 	if len(rows) > 0 && more {
-		p.Next = cursor{place: rows[len(rows)-1].place, Order: orderOf(s.q)}.String()
+		p.Next = cursor{place: rows[len(rows)-1].place, Order: s.order.String()}.String()
 	}
 	if len(rows) > 0 && p.Offset > 0 {
-		p.Prev = cursor{place: rows[0].place, Back: true, Order: orderOf(s.q)}.String()
+		p.Prev = cursor{place: rows[0].place, Back: true, Order: s.order.String()}.String()
 	}
 	return p, len(rows) == s.q.Limit
 }
@@ -220,11 +240,11 @@ type selection struct {
 	limit   int
 	compare func(a, b row) int
 	kept    []row
-	sorted  bool // the first limit rows are; the last of them is the worst allowed
+	bound   *row // nothing behind it is among the first; nil until as many were seen
 }
 
 func (s *selection) add(r row) {
-	if s.sorted && s.compare(r, s.kept[s.limit-1]) > 0 {
+	if s.bound != nil && s.compare(r, *s.bound) > 0 {
 		return
 	}
 	s.kept = append(s.kept, r)
@@ -235,10 +255,18 @@ func (s *selection) add(r row) {
 
 func (s *selection) cut() {
 	slices.SortFunc(s.kept, s.compare)
-	if len(s.kept) > s.limit {
-		s.kept = s.kept[:s.limit]
+	if len(s.kept) < s.limit {
+		return
 	}
-	s.sorted = len(s.kept) == s.limit
+	s.kept = s.kept[:s.limit]
+	bound := s.kept[s.limit-1]
+	s.bound = &bound
+}
+
+// forget drops the rows and keeps the bound: the rows will be added again.
+func (s *selection) forget() {
+	s.cut()
+	s.kept = s.kept[:0]
 }
 
 func (s *selection) rows() []row {
