@@ -45,7 +45,10 @@ type ChangeRow struct {
 	WhoHref string
 	// HistoryHref shows the device at that time, UndoHref reviews the inverse.
 	HistoryHref, UndoHref string
-	Current               bool // it is the one looked at
+	Version               string // of the wanted settings; shown on the page of one device
+	// Gaps say, above the line, when between it and the next newer one nobody
+	// watched.
+	Gaps []string
 }
 
 // ChangesNewProps is the offer to show what has come since; Text is empty for

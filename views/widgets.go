@@ -142,6 +142,7 @@ func (p SizeProps) width() int { return min(100, max(0, p.Percent)) }
 type Tab struct {
 	Label, Href string
 	Current     bool
+	Key         string // presses it; may be empty
 }
 
 // EditorProps is a text in a language: Mode "json" or "query". Without script,

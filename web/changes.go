@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"twinboard/feed"
@@ -83,7 +82,7 @@ func (a changesAsked) query(h *Hub) store.JournalQuery {
 func (s *Server) changesPage(c echo.Context) error {
 	h, ctx, a := hubOf(c), c.Request().Context(), parseChanges(c.QueryParams())
 	if c.QueryParam("format") == "csv" {
-		return s.changesCSV(c, h, a)
+		return s.journalCSV(c, "changes.csv", a.query(h))
 	}
 	page, err := s.frame(c, "changes", s.journalSource(h, nil))
 	if err != nil {
@@ -221,11 +220,11 @@ func describeChanges(ctx context.Context, h *Hub, a changesAsked) string {
 	return text.T(ctx, "devices.no-hits.text", "Filter", strings.Join(parts, " · "))
 }
 
-// changesCSV writes every entry that matches, not only one page.
-func (s *Server) changesCSV(c echo.Context, h *Hub, a changesAsked) error {
+// journalCSV writes every entry that matches, not only one page.
+func (s *Server) journalCSV(c echo.Context, name string, q store.JournalQuery) error {
 	head := []string{"time", "deviceId", "moduleId", "kind", "path", "old", "new", "source", "policy"}
-	q, failed := a.query(h), error(nil)
-	err := writeCSV(c, "changes.csv", head, func(yield func([]string) bool) {
+	var failed error
+	err := writeCSV(c, name, head, func(yield func([]string) bool) {
 		for {
 			list, err := s.store.Journal(c.Request().Context(), q, csvPage)
 			for _, e := range list {
@@ -284,23 +283,5 @@ func (s *Server) journalSource(h *Hub, see func([]store.Entry) (string, painter)
 // come since.
 func (s *Server) changesLive(c echo.Context) error {
 	h, a := hubOf(c), parseChanges(c.QueryParams())
-	q := a.query(h)
-	q.Before = 0
-	q.After, _ = strconv.ParseInt(c.QueryParam("newest"), 10, 64) // an empty page counts from the start
-	paint := func(ctx context.Context) ([]templ.Component, error) {
-		const most = 1000
-		n, err := s.store.JournalCount(ctx, q, most)
-		if err != nil || n == 0 {
-			return nil, err
-		}
-		id := "changes.new"
-		if n == most {
-			id = "changes.new.many"
-		}
-		return []templ.Component{views.ChangesNew(views.ChangesNewProps{
-			Text: text.T(ctx, id, "Count", n), Href: a.href(h, func(*changesAsked) {}),
-		})}, nil
-	}
-	see := func([]store.Entry) (string, painter) { return "new", paint }
-	return s.serveLive(c, "changes", live{sources: []source{s.journalSource(h, see)}, all: paint})
+	return s.serveNews(c, "changes", a.query(h), a.href(h, func(*changesAsked) {}))
 }

@@ -21,7 +21,7 @@ func (s *Server) changeRow(ctx context.Context, h *Hub, e store.Entry) views.Cha
 	id := strconv.FormatInt(e.ID, 10)
 	row := views.ChangeRow{
 		ID: "change-" + id, Time: clockProps(ctx, e.Time), Device: e.DeviceID, Href: h.twinPath(subjectOfEntry(e)),
-		Kind: string(e.Section), Was: string(e.Was), State: string(e.State),
+		Kind: string(e.Section), Was: string(e.Was), State: string(e.State), HistoryHref: h.historyPath(e),
 	}
 	if e.ModuleID != "" {
 		row.Device += " / " + e.ModuleID

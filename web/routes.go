@@ -122,6 +122,8 @@ func (s *Server) devicePage(c echo.Context) error {
 		if c.Param("module") == "" {
 			return s.modulesPage(c)
 		}
+	case "history":
+		return s.historyPage(c)
 	case "json":
 		return s.twinJSONPage(c)
 	case "identity":
@@ -141,6 +143,8 @@ func (s *Server) deviceLive(c echo.Context) error {
 		return s.methodsLive(c)
 	case "modules":
 		return s.modulesLive(c)
+	case "history":
+		return s.historyLive(c)
 	case "identity":
 		return s.identityLive(c)
 	}

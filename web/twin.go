@@ -134,11 +134,15 @@ func (s *Server) subjectFrame(c echo.Context, page *views.PageProps, k subject, 
 // address, "" for the comparison.
 func twinTabs(ctx context.Context, h *Hub, k subject, current string) []views.Tab {
 	tabs := []views.Tab{{Label: text.T(ctx, "twin.tab.compare"), Href: h.twinPath(k), Current: current == ""}}
-	for _, view := range []string{"messages", "methods", "modules", "json", "identity"} {
+	for _, view := range []string{"history", "messages", "methods", "modules", "json", "identity"} {
 		if view == "modules" && k.module != "" {
 			continue
 		}
-		tabs = append(tabs, views.Tab{Label: text.T(ctx, "twin.tab."+view), Href: h.viewPath(k, view), Current: current == view})
+		tab := views.Tab{Label: text.T(ctx, "twin.tab."+view), Href: h.viewPath(k, view), Current: current == view}
+		if view == "history" {
+			tab.Key = "h"
+		}
+		tabs = append(tabs, tab)
 	}
 	return tabs
 }

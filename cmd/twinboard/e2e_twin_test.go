@@ -150,3 +150,40 @@ func TestE2EMethod(t *testing.T) {
 	b.until("the call is running", `document.querySelector("[data-testid=method-call]").dataset.state === "running"`)
 	b.until("what became of it", `document.querySelector("[data-testid=method-call]").dataset.state === "offline"`)
 }
+
+// TestE2EHistory goes back in time from the keyboard, sees that this is the past,
+// and undoes what was done then.
+func TestE2EHistory(t *testing.T) {
+	p := serve(t)
+	hub := p.client(t, "iothubowner")
+	if _, err := hub.CreateDevice(t.Context(), iothub.Device{DeviceID: "pump-07"}); err != nil {
+		t.Fatal(err)
+	}
+	b := startBrowser(t).tab(t, p.Dashboard)
+	b.open("/h/local/devices/pump-07?view=history")
+	b.live()
+	for _, interval := range []string{"60", "30"} {
+		wants(t, hub, "pump-07", iothub.Document{"interval": number(interval)})
+	}
+	b.until("both are offered", `document.querySelector("[data-testid=changes-new]")?.innerText.includes("2")`)
+	b.open("/h/local/devices/pump-07")
+	b.live()
+	b.press("h")
+	b.until("the history", `document.querySelectorAll("[data-testid=change-row]").length === 2`)
+	b.follow(".change-time a")
+	b.see(testid("past"))
+	b.live()
+	b.press(",")
+	b.until("the version before", `document.querySelector("[data-testid=past-value]")?.innerText.replace(/\s+/g, " ") === "interval 60 30"`)
+	b.live()
+	b.press(".")
+	b.until("the latest version", `document.querySelector("[data-testid=past-value]")?.innerText.replace(/\s+/g, " ").startsWith("interval 30 ")`)
+	b.live()
+	b.press("u")
+	b.see(testid("apply"))
+	b.follow(testid("apply"))
+	twin, err := hub.GetTwin(t.Context(), "pump-07")
+	if err != nil || !iothub.Equal(twin.Properties.Desired.Value["interval"], number("60")) {
+		t.Errorf("%v, undone: %v", err, twin.Properties.Desired.Value)
+	}
+}

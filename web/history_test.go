@@ -1,0 +1,122 @@
+package web
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"twinboard/hubclient/iothub"
+	"twinboard/web/store"
+)
+
+func TestHistory(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("O'Neil", `{"site":"oslo"}`, `{"interval":60,"mode":"eco"}`)
+	b.known(1)
+	b.entries(2, store.JournalQuery{})
+	b.write("O'Neil", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	b.write("O'Neil", iothub.TwinPatch{Desired: document(t, `{"mode":null,"limit":5}`), Tags: document(t, `{"site":"lima"}`)})
+	b.entries(5, store.JournalQuery{Others: true})
+	p := b.get("/h/local/devices/O'Neil?view=history").wantStatus(http.StatusOK)
+	if got := p.lines(); len(got) != 5 || !strings.Contains(got[0]+got[1], "limit new → to 5") {
+		t.Errorf("%q", got)
+	}
+	p.wantPart("[data-testid=watched]", "the hub itself keeps no history")
+	if tab := p.all(".tab-row [data-key=h]"); len(tab) != 1 || attr(tab[0], "aria-current") != "page" {
+		t.Error("the tab is not there, or not the present one")
+	}
+	interval := b.entries(3, store.JournalQuery{Section: store.Desired})[1]
+	then := b.get(b.server.hubs[0].historyPath(interval))
+	then.wantPart("[data-testid=past]", "You are looking at the past")
+	then.want("[data-testid=change]", "interval 60 → 30")
+	if got := strings.Join(then.texts("[data-testid=past-value]"), "; "); got != "interval Then 30 Now the same; limit Then not set Now 5; mode Then eco Now not set; site Then oslo Now lima" {
+		t.Errorf("the twin then and now: %s", got)
+	}
+	b.get(then.href("[data-key=',']")).wantPart("[data-testid=past-value]", "interval Then 60 Now 30")
+	b.get(then.href("[data-key='.']")).wantPart("[data-testid=past]", "You are looking at the past")
+	t.Run("undo goes through the review", func(t *testing.T) {
+		b.get(then.href("[data-key=u]")).form("#twin-review").press("apply").wantStatus(http.StatusOK)
+		wantDocument(t, "desired", b.twin("O'Neil").Properties.Desired.Value, `{"interval":60,"limit":5}`)
+	})
+	_, body := b.body(http.MethodGet, then.path+"&format=json", nil)
+	var data historyData
+	if err := json.Unmarshal([]byte(body), &data); err != nil || data.At == nil || data.At.Change != interval.ID || len(data.Watched) != 1 {
+		t.Fatalf("%v: %s", err, body)
+	}
+	wantDocument(t, "desired then", data.At.Desired, `{"interval":30,"mode":"eco"}`)
+	wantDocument(t, "tags then", data.At.Tags, `{"site":"oslo"}`)
+}
+
+func TestHistoryOfNothing(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump", `{}`, `{}`)
+	b.known(1)
+	eventually(t, func() bool { w, err := b.server.store.Watched(t.Context(), "local"); return err == nil && len(w) == 1 }, "it watches")
+	p := b.get("/h/local/devices/pump?view=history").wantStatus(http.StatusOK)
+	p.wantPart("[data-testid=empty]", "Twinboard has watched this device since")
+	p.wantPart("[data-testid=empty]", "the hub itself keeps no history")
+	b.get("/h/local/devices/pump?view=history&at=2020-01-01T00:00:00Z").wantPart("[data-testid=unknown]", "Nothing is known of that moment")
+	b.get("/h/local/devices/pump?view=history&at=nonsense&before=x").wantStatus(http.StatusOK)
+}
+
+func TestHistoryPagesAndData(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump", `{}`, `{}`)
+	b.module("pump", "camera")
+	at := time.Now().Add(-time.Hour).Truncate(time.Second)
+	var list []store.Entry
+	for i := range changesPerPage + 10 {
+		list = append(list, store.Entry{
+			Time: at, Hub: "local", DeviceID: "pump", ModuleID: "camera", Section: store.Desired, Source: store.FromFeed, Version: int64(i + 2),
+			Patch: iothub.Document{"a": json.Number(strconv.Itoa(i))}, Old: iothub.Document{"a": json.Number(strconv.Itoa(i - 1))}, ETag: iothub.ETag(strconv.Itoa(i)),
+		})
+	}
+	list = append(list, store.Entry{Time: at, Hub: "local", DeviceID: "pump", Section: store.Tags, Source: store.FromFeed, Patch: iothub.Document{"not": "here"}, ETag: "A"})
+	fresh, err := b.server.store.Observe(t.Context(), list...)
+	if err != nil || len(fresh) != len(list) {
+		t.Fatal(len(fresh), err)
+	}
+	first := b.get("/h/local/devices/pump/modules/camera?view=history").wantStatus(http.StatusOK)
+	if got := first.lines(); len(got) != changesPerPage || !strings.Contains(got[0], "version 61") || !strings.Contains(got[0], "a 58 → to 59") {
+		t.Errorf("%d lines, the first %q", len(got), got[0])
+	}
+	older := b.get(first.href("[rel=next]"))
+	if got := older.lines(); len(got) != 10 || len(older.all("[rel=next]")) != 0 || older.href("[rel=prev]") != first.path {
+		t.Errorf("the second page has %q", got)
+	}
+	// All were at the same time: it is the entry that leads along the versions.
+	past := b.get(b.server.hubs[0].historyPath(fresh[30]))
+	past.want("[data-testid=change]", "a 29 → 30")
+	b.get(past.href("[data-key=',']")).want("[data-testid=change]", "a 28 → 29")
+	b.get(past.href("[data-key='.']")).want("[data-testid=change]", "a 30 → 31")
+	b.get(first.path+"&at="+at.Add(time.Minute).UTC().Format(time.RFC3339)).want("[data-testid=change]", "a 58 → 59")
+	_, body := b.body(http.MethodGet, first.path+"&format=json", nil)
+	var data historyData
+	if err := json.Unmarshal([]byte(body), &data); err != nil || len(data.Changes) != changesPerPage || data.Next != first.href("[rel=next]")+"&format=json" {
+		t.Errorf("%v: next %q of %d", err, data.Next, len(data.Changes))
+	}
+	_, body = b.body(http.MethodGet, first.href("[href*='format=csv']"), nil)
+	if rows, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil || len(rows) != changesPerPage+11 || rows[1][4] != "a" || rows[1][5] != "58" || rows[1][6] != "59" {
+		t.Errorf("%v: %d rows", err, len(rows))
+	}
+}
+
+func TestHistorySaysItsGaps(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 11, 22, 13, minute, 0, 0, time.Local) }
+	watched := []store.Span{{Since: at(0), Until: at(10)}, {Since: at(55), Until: at(59)}}
+	want := []string{"Not observed between 22 Nov 2026, 13:10:00 and 22 Nov 2026, 13:55:00."}
+	if got := gapTexts(t.Context(), watched, at(5), at(57)); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := gapTexts(t.Context(), watched, at(1), at(5)); len(got) != 0 {
+		t.Errorf("a gap while it was watched: %v", got)
+	}
+}
