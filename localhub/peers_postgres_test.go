@@ -44,7 +44,7 @@ func startPostgres(t *testing.T, p *peers) *postgres {
 	start(t, server, func() bool {
 		return exec.CommandContext(t.Context(), "psql", "-h", pg.dir, "-U", "postgres", "-c", "select 1").Run() == nil
 	})
-	p.note("%s; index: GIN with jsonb_path_ops, the faster of the two; asked over a local socket by pgbench, statements prepared",
+	p.note("PostgreSQL %s; index: GIN with jsonb_path_ops, the faster of the two; asked over a local socket by pgbench, statements prepared",
 		strings.TrimSpace(pg.psql("show server_version", "-t")))
 	return pg
 }

@@ -34,6 +34,7 @@ func TestPeers(t *testing.T) {
 	p.bench.fill(benchmarkTwins)
 	t.Cleanup(p.print)
 	p.note("%d twins of about 1 KB, %d processors, %s, %s/%s", benchmarkTwins, runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	p.note("load average when it began: %s", strings.Fields(string(must(os.ReadFile("/proc/loadavg"))))[0])
 	p.firstUse()
 	if pg := startPostgres(t, p); pg != nil {
 		p.queries(pg)
