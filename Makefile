@@ -11,7 +11,7 @@ KILLROUNDS ?= 1000
 CONNECTIONS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench bench-peers fuzz kill storm e2e conformance lighthouse fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench bench-peers fuzz kill storm e2e conformance screens lighthouse fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ e2e: setup ## browser tests only
 
 conformance: setup ## Microsoft's SDKs against the local hub only
 	$(GO) test -count=1 -timeout 10m ./localhub/conformance
+
+screens: setup ## take the pictures in docs/screens anew
+	$(GO) test -tags screens -count=1 -run '^TestScreens$$' ./cmd/twinboard
 
 lighthouse: setup build ## score overview, devices, twin and query with Lighthouse
 	@scripts/setup.sh scripts/lighthouse
