@@ -71,7 +71,7 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 	status := h.Fleet.Status()
 	p := views.DevicesProps{
 		Path:       h.devicesPath(),
-		Lead:       devicesLead(ctx, list),
+		Lead:       devicesLead(ctx, list, status),
 		Notice:     s.devicesNotice(ctx, h, status),
 		Filter:     devicesFilter(ctx, h.devicesPath(), l, list),
 		Foot:       s.devicesFoot(ctx, h, l, list),
@@ -99,8 +99,8 @@ func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet
 }
 
 // devicesLead is the answer the page opens with, about the whole hub.
-func devicesLead(ctx context.Context, list fleet.Page) string {
-	return fleetLead(ctx, list.AllStates, list.Known)
+func devicesLead(ctx context.Context, list fleet.Page, status fleet.Status) string {
+	return fleetLead(ctx, list.AllStates, list.Known, status)
 }
 
 // devicesNotice says why the list may be behind.

@@ -139,7 +139,7 @@ func (l *liveList) tick(ctx context.Context) ([]templ.Component, error) {
 	list, _ := l.listDevices(l.h, l.listing, shownKinds(l.listing))
 	frame := []templ.Component{
 		views.DevicesNote(l.devicesNotice(ctx, l.h, l.h.Fleet.Status())),
-		views.Lead("devices-lead", devicesLead(ctx, list)),
+		views.Lead("devices-lead", devicesLead(ctx, list, l.h.Fleet.Status())),
 		views.DevicesFacets(devicesFilter(ctx, l.h.devicesPath(), l.listing, list)),
 		views.DevicesFoot(l.devicesFoot(ctx, l.h, l.listing, list)),
 		views.DevicesOrder(l.order(ctx, list.Devices)),

@@ -73,7 +73,7 @@ type overview struct {
 func (o *overview) props(ctx context.Context, sum fleet.Summary, status fleet.Status, latest []store.Entry) views.OverviewProps {
 	h := o.h
 	p := views.OverviewProps{
-		Lead: fleetLead(ctx, sum.States, sum.Known), More: overviewMore(ctx, sum, o.now()), Notice: o.notice(ctx, status),
+		Lead: fleetLead(ctx, sum.States, sum.Known, status), More: overviewMore(ctx, sum, o.now()), Notice: o.notice(ctx, status),
 		Shape: "full", ReadingText: text.T(ctx, "overview.reading", "Host", h.HostName),
 		Bar: stateBar(ctx, h, sum), Look: o.look(ctx, sum), Changes: o.latestProps(ctx, latest),
 		AddHref: h.path() + "/add-device", ConnectHref: welcomePath + "#connect",
@@ -93,13 +93,15 @@ func (o *overview) props(ctx context.Context, sum fleet.Summary, status fleet.St
 }
 
 // fleetLead says in one sentence how the devices of a hub stand.
-func fleetLead(ctx context.Context, states map[iothub.State]int, known int) string {
+func fleetLead(ctx context.Context, states map[iothub.State]int, known int, status fleet.Status) string {
 	look := 0
 	for _, state := range needsLook {
 		look += states[state]
 	}
 	waiting := states[iothub.Waiting] + states[iothub.WaitingOffline] + states[iothub.Applying]
 	switch {
+	case known == 0 && status.Err != nil:
+		return text.T(ctx, "devices.lead.unread")
 	case known == 0:
 		return text.T(ctx, "devices.lead.reading")
 	case look > 0:

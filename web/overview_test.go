@@ -144,6 +144,9 @@ func TestOverviewNotices(t *testing.T) {
 	if p.Shape != "full" || p.Filling != "12,480 of about 100,000 devices read so far. The numbers still grow." {
 		t.Errorf("%+v", p)
 	}
+	if p := o.props(ctx, fleet.Summary{}, fleet.Status{Err: iothub.ErrUnauthorizedAccess}, nil); p.Lead != "No device of this hub could be read yet." {
+		t.Errorf("of a hub that refuses the overview says %q", p.Lead)
+	}
 	if p := o.props(ctx, fleet.Summary{}, fleet.Status{Filling: true}, nil); p.Shape != "reading" || p.Lead != "Reading the devices of this hub…" {
 		t.Errorf("%+v", p)
 	}

@@ -87,7 +87,7 @@ type answer struct {
 // at once, and the person decides.
 func (s *Server) ask(ctx context.Context, h *Hub, a asking) (answer, error) {
 	began := s.now()
-	page, err := h.Client.QueryPage(hubclient.WithPatience(ctx, hubclient.Patience{}), a.text, a.after, a.size)
+	page, err := h.Client.QueryPage(ctx, a.text, a.after, a.size)
 	if err != nil {
 		return answer{}, err
 	}

@@ -227,6 +227,7 @@ func TestQueryWhileTheHubIsDown(t *testing.T) {
 func TestQueryThrottled(t *testing.T) {
 	b := newBoard(t)
 	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "20")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write(iothub.ErrThrottling.ServiceBody("")) // the client would notice
 	}))
@@ -244,6 +245,9 @@ func TestQueryThrottled(t *testing.T) {
 	p.wantPart("[data-testid=error]", "asks to slow down")
 	if got := editorText(t, p); got != "SELECT * FROM devices" {
 		t.Errorf("the editor holds %q", got)
+	}
+	for _, path := range []string{"", "?view=json", "?view=identity", "?view=modules", "/edit/tags"} {
+		b.get("/h/local/devices/d1" + path).wantStatus(http.StatusTooManyRequests).wantPart("[data-testid=error]", "asks to slow down")
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the page waited %s for a throttled hub", took)

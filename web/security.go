@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"twinboard/hubclient"
 	"twinboard/hubclient/iothub"
 	"twinboard/static"
 )
@@ -22,13 +23,15 @@ import (
 // the encoding of a form fits several times.
 const maxBody = 1 << 20
 
-// requestID names the request in the log and on error pages.
+// requestID names the request in the log and on error pages. For a page nobody
+// waits until a hub has time again: it says so at once.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := randomName(9)
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
 		r := c.Request()
-		c.SetRequest(r.WithContext(iothub.WithAction(r.Context(), id)))
+		ctx := hubclient.WithPatience(iothub.WithAction(r.Context(), id), hubclient.Patience{})
+		c.SetRequest(r.WithContext(ctx))
 		return next(c)
 	}
 }
