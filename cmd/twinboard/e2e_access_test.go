@@ -13,6 +13,11 @@ import (
 // pageCases are the pages and their states, by the address that shows them.
 var pageCases = []struct{ name, path string }{
 	{"overview", "/h/local"},
+	{"welcome", "/welcome"},
+	{"changes", "/h/local/changes"},
+	{"changes without a hit", "/h/local/changes?device=nowhere"},
+	{"history", "/h/local/devices/demo-01?view=history"},
+	{"history of nothing", "/h/local/devices/states?view=history"},
 	{"devices", "/h/local/devices"},
 	{"devices without a hit", "/h/local/devices?q=nowhere"},
 	{"devices of a state", "/h/local/devices?state=rejected"},
