@@ -247,7 +247,7 @@ func TestQueryThrottled(t *testing.T) {
 		t.Errorf("the editor holds %q", got)
 	}
 	for _, path := range []string{"", "?view=json", "?view=identity", "?view=modules", "/edit/tags"} {
-		b.get("/h/local/devices/d1" + path).wantStatus(http.StatusTooManyRequests).wantPart("[data-testid=error]", "asks to slow down")
+		b.get("/h/local/devices/d1"+path).wantStatus(http.StatusTooManyRequests).wantPart("[data-testid=error]", "asks to slow down")
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the page waited %s for a throttled hub", took)
