@@ -2,8 +2,11 @@ package localhub
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"weak"
 
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/store"
@@ -43,6 +46,27 @@ func TestCacheIsBoundedAndKeepsTheLatest(t *testing.T) {
 	for id, want := range map[string]bool{"0": true, "24": true, "16": true, "15": false, "1": false} {
 		if got, _ := c.get(dev(id)); (got != nil) != want {
 			t.Errorf("%s is kept: %v", id, got != nil)
+		}
+	}
+}
+
+// TestAWrittenTwinIsForgottenAsItWas writes a twin again and again: the record
+// kept now must not hold those before.
+func TestAWrittenTwinIsForgottenAsItWas(t *testing.T) {
+	b := newBench(t)
+	b.create("d")
+	b.patch("d", `{"tags":{"n":0},"properties":{"desired":{"n":0}}}`)
+	rec, _ := b.cache.get(dev("d"))
+	before := weak.Make(rec)
+	rec = nil
+	for i := range 5 {
+		b.patch("d", fmt.Sprintf(`{"tags":{"n":%d},"properties":{"desired":{"n":%[1]d}}}`, i))
+	}
+	b.create("other") // so that no write of the twin is at hand
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.GC(); before.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("the twin as it was is still in memory")
 		}
 	}
 }

@@ -101,7 +101,7 @@ func overLimit(err error) error {
 // before and after, and per section what was sent.
 type twinEdit struct {
 	old                   *store.Record
-	next                  store.Record
+	next                  *store.Record   // of its own: who keeps it must not keep old
 	tagsSent, desiredSent iothub.Document // nil: the section was not written
 }
 
@@ -148,7 +148,8 @@ func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation 
 	if err := checkETag(ifMatch, iothub.TwinETag(old.TwinETag)); err != nil {
 		return nil, err
 	}
-	w := &twinEdit{old: old, next: *old}
+	next := *old
+	w := &twinEdit{old: old, next: &next}
 	work(b, w)
 	if w.empty() {
 		return old, nil
@@ -157,22 +158,22 @@ func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation 
 	if err := w.check(); err != nil {
 		return nil, err
 	}
-	b.putTwin(&w.next)
+	b.putTwin(w.next)
 	b.after(func() { b.r.announceTwin(b, by, operation, w) })
-	return &w.next, nil
+	return w.next, nil
 }
 
 // announceTwin tells the device and the change feed.
 func (r *registry) announceTwin(b *batch, by actor, operation string, w *twinEdit) {
 	if w.tagsSent != nil {
-		c := change(b, by, iothub.ChangeTags, operation, &w.next)
+		c := change(b, by, iothub.ChangeTags, operation, w.next)
 		c.Patch, c.Old = w.tagsSent, iothub.Replaced(w.old.Tags, w.tagsSent)
 		r.changes.Publish(c)
 	}
 	if w.desiredSent == nil {
 		return
 	}
-	c := change(b, by, iothub.ChangeDesired, operation, &w.next)
+	c := change(b, by, iothub.ChangeDesired, operation, w.next)
 	c.Patch, c.Old = w.desiredSent, iothub.Replaced(w.old.Desired.Value, w.desiredSent)
 	c.SectionVersion = w.next.Desired.Version
 	r.changes.Publish(c)
