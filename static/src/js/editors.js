@@ -1,5 +1,10 @@
-// Fetches the editor only on pages that have one.
+// Fetches the editor only on pages that have one. A phone keeps the plain field:
+// its own keyboard, selection and spelling serve better there, and a seventh of
+// the script is enough.
+const phone = matchMedia('(pointer: coarse) and (width < 640px)')
+
 async function start(root) {
+  if (phone.matches) return
   const areas = [...(root.querySelectorAll?.('textarea[data-editor]') ?? [])].filter(area => !area.editor)
   if (!areas.length) return
   const { attach } = await import(new URL(areas[0].dataset.editorSrc, location.href))
