@@ -50,15 +50,19 @@ func TestCacheIsBoundedAndKeepsTheLatest(t *testing.T) {
 	}
 }
 
+// weakly points at a cached record without keeping it.
+func (b *bench) weakly(id string) weak.Pointer[store.Record] {
+	rec, _ := b.cache.get(dev(id))
+	return weak.Make(rec)
+}
+
 // TestAWrittenTwinIsForgottenAsItWas writes a twin again and again: the record
 // kept now must not hold those before.
 func TestAWrittenTwinIsForgottenAsItWas(t *testing.T) {
 	b := newBench(t)
 	b.create("d")
 	b.patch("d", `{"tags":{"n":0},"properties":{"desired":{"n":0}}}`)
-	rec, _ := b.cache.get(dev("d"))
-	before := weak.Make(rec)
-	rec = nil
+	before := b.weakly("d")
 	for i := range 5 {
 		b.patch("d", fmt.Sprintf(`{"tags":{"n":%d},"properties":{"desired":{"n":%[1]d}}}`, i))
 	}
