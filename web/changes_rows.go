@@ -56,6 +56,7 @@ func undoPath(h *Hub, e store.Entry) string {
 	return h.editPath(subjectOfEntry(e), string(e.Section)) + "?undo=" + strconv.FormatInt(e.ID, 10)
 }
 
+// briefValue is a value short enough for a line; a page of its own shows it whole.
 func briefValue(s side) views.ValueProps {
 	if !s.Set {
 		return views.ValueProps{Missing: true}

@@ -115,7 +115,7 @@ func twinLine(ctx context.Context, l *views.MessageLineProps, c iothub.Change) {
 	const most, long = 5, 300
 	for _, change := range list[:min(most, len(list))] {
 		l.Changes = append(l.Changes, views.ChangeProps{
-			Path: change.Path.String(), Old: lineValue(change.Old), New: lineValue(change.New),
+			Path: change.Path.String(), Old: briefValue(change.Old), New: briefValue(change.New),
 		})
 	}
 	if len(list) > most {
@@ -127,12 +127,4 @@ func twinLine(ctx context.Context, l *views.MessageLineProps, c iothub.Change) {
 	if len(list) > most || len(compact(c.Patch)) > long {
 		l.Body = indented(c.Patch)
 	}
-}
-
-// lineValue is a value short enough for a line; the whole is in the line's body.
-func lineValue(s side) views.ValueProps {
-	if !s.Set {
-		return views.ValueProps{Missing: true}
-	}
-	return views.ValueProps{Text: shortened(shownValue(s.Value))}
 }

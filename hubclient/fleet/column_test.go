@@ -240,11 +240,8 @@ func FuzzLookup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, one, two string) {
 		v, err := iothub.ParseValue([]byte(text))
 		doc, isObject := v.(map[string]any)
-		if err != nil || !isObject {
-			t.Skip()
-		}
-		if duplicated(text) {
-			t.Skip()
+		if err != nil || !isObject || duplicated(text) {
+			return // a hub has no such twin
 		}
 		got := lookup([]byte(text), []string{one, two})
 		want, has := iothub.Document(doc).Get(iothub.Path{one, two})
