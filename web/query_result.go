@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,16 +138,22 @@ func queryTwin(ctx context.Context, h *Hub, r reading, now time.Time) views.Quer
 	if d.Differing() > 0 {
 		t.Differs = text.T(ctx, "query.differs", "Differing", d.Differing(), "Wanted", d.Wanted)
 	}
-	t.Tags, t.MoreTags = firstValues(ctx, r.Tags)
-	t.Says, t.MoreSays = firstValues(ctx, r.Properties.Reported.Value)
+	t.Tags, t.MoreTags = firstValues(ctx, r.Tags, nil)
+	says, codes := acknowledged(r.Properties.Reported.Value)
+	t.Says, t.MoreSays = firstValues(ctx, says, codes)
 	return t
 }
 
-// firstValues are the first leaves of a document and how many more there are.
-func firstValues(ctx context.Context, d iothub.Document) (list []views.ValuePair, more string) {
+// firstValues are the first leaves of a document, with the codes of what they
+// acknowledge, and how many more there are.
+func firstValues(ctx context.Context, d iothub.Document, codes ackCodes) (list []views.ValuePair, more string) {
 	leaves := iothub.Flatten(d)
 	for _, leaf := range leaves[:min(fewValues, len(leaves))] {
-		list = append(list, views.ValuePair{Name: leaf.Path.String(), Value: views.ValueProps{Text: shortened(plain(leaf.Value))}})
+		value := shortened(plain(leaf.Value))
+		if code := codes.of(leaf.Path); code != 0 {
+			value += " (" + strconv.Itoa(code) + ")"
+		}
+		list = append(list, views.ValuePair{Name: leaf.Path.String(), Value: views.ValueProps{Text: value}})
 	}
 	if n := len(leaves) - len(list); n > 0 {
 		more = text.T(ctx, "query.more", "Count", n)

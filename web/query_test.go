@@ -65,6 +65,16 @@ func TestQueryShowsTwins(t *testing.T) {
 	}
 }
 
+func TestQueryShowsAcknowledgementsInOneValue(t *testing.T) {
+	b := newBoard(t)
+	b.device("pump-1", `{}`, `{"power_level":1}`)
+	report, end := b.connect("pump-1")
+	report(`{"connectivity":"wifi","power_level":{"ac":202,"av":2,"value":1}}`)
+	end()
+	p := b.get(queryURL("SELECT * FROM devices")).wantStatus(http.StatusOK)
+	p.wantPart("[data-testid=query-row]", "connectivity wifi power_level 1 (202)")
+}
+
 func TestQueryShowsRows(t *testing.T) {
 	b := newBoard(t)
 	b.device("pump-1", `{"site":"oslo","n":3}`, `{}`)
