@@ -10,7 +10,7 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "twinboard/views/text"
 
-// ErrorPage is the whole page of a request that can not be answered.
+// ErrorPage is the whole page of a request that cannot be answered.
 func ErrorPage(page PageProps, p ErrorProps) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

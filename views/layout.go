@@ -26,6 +26,9 @@ type PageProps struct {
 	// "devices", "query", "changes", "simulator", "learn" or "".
 	Active string
 	Hub    HubChip
+	// Hubs are all hubs there are, each with the page that is this one's like;
+	// nil when there is only one.
+	Hubs []HubLink
 	// Search is what the header's search field holds.
 	Search string
 	// Path is path and query of this page, to return to after a setting.
@@ -56,6 +59,12 @@ type HubChip struct {
 	Cloud bool   // an Azure IoT Hub; else the local one
 }
 
+// HubLink leads to a hub.
+type HubLink struct {
+	HubChip
+	Href string
+}
+
 // Link is a place to go.
 type Link struct{ Label, Href string }
 
@@ -66,8 +75,10 @@ func (p PageProps) heading() string {
 	return p.Title
 }
 
-func (p PageProps) environment() string {
-	if p.Hub.Cloud {
+func (p PageProps) environment() string { return p.Hub.environment() }
+
+func (h HubChip) environment() string {
+	if h.Cloud {
 		return "cloud"
 	}
 	return "local"

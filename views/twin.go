@@ -246,7 +246,7 @@ func flag(b bool) string {
 	return ""
 }
 
-// control is the kind of field for a value; what is no boolean yet can not be
+// control is the kind of field for a value; what is no boolean yet cannot be
 // shown as a choice of two.
 func (r EditRow) control() string {
 	if r.Kind == "boolean" && r.Text != "true" && r.Text != "false" {

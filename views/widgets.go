@@ -24,7 +24,7 @@ type ButtonProps struct {
 	// Type is "submit" when empty.
 	Type        string
 	Name, Value string
-	// Why says why the button can not be used now; it stays focusable then.
+	// Why says why the button cannot be used now; it stays focusable then.
 	// WhyID must be unique on the page when Why is set.
 	Why, WhyID string
 	// Key is the cap of the shortcut shown beside the label.

@@ -60,7 +60,7 @@ func gallery() templ.Component {
 		with(views.FeedPanel(views.FeedProps{ID: "g6", Label: "What happens"}), with(views.FeedLine("g6", "g7"), raw(long))),
 		views.Pager(views.PagerProps{Text: "25 of 12,480", Note: "read just now", PrevHref: "/", NextHref: "/"}),
 		with(views.EmptyState(views.EmptyProps{Icon: "router", Title: "No devices yet."}), views.ButtonLink(views.LinkProps{Label: "Add", Href: "/"})),
-		views.ErrorNotice(views.ErrorProps{What: "The hub can not be reached.", Safe: "Nothing was changed.", Do: "Start it.", Detail: long, Actions: []views.Link{{Label: "Back", Href: "/"}}, Reference: "4f1c"}),
+		views.ErrorNotice(views.ErrorProps{What: "The hub cannot be reached.", Safe: "Nothing was changed.", Do: "Start it.", Detail: long, Actions: []views.Link{{Label: "Back", Href: "/"}}, Reference: "4f1c"}),
 	)
 }
 

@@ -296,7 +296,7 @@ func explainRefusal(ctx context.Context, h *Hub, id string, e *iothub.Error) *pr
 	return p
 }
 
-// idMessage says in one sentence why an id can not be a device's.
+// idMessage says in one sentence why an id cannot be a device's.
 func idMessage(ctx context.Context, e *iothub.DeviceIDError) string {
 	switch {
 	case e.ID == "":

@@ -260,7 +260,7 @@ func valueField(i int) string { return "row-" + strconv.Itoa(i) + "-value" }
 // blank is a row that was added and left empty.
 func (r formRow) blank() bool { return !r.Known && strings.TrimSpace(r.Path) == "" && r.Text == "" }
 
-// path reads the name of a row; the message says why it can not be used beside
+// path reads the name of a row; the message says why it cannot be used beside
 // the rows already in doc.
 func (r formRow) path(ctx context.Context, doc iothub.Document) (iothub.Path, string) {
 	if r.Known {

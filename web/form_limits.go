@@ -35,7 +35,7 @@ func limitText(ctx context.Context, e *iothub.LimitError, doc iothub.Document) s
 	return e.Error()
 }
 
-// keyText names the character that must not stand in a name: some can not be
+// keyText names the character that must not stand in a name: some cannot be
 // shown as themselves.
 func keyText(ctx context.Context, e *iothub.LimitError) string {
 	code, control := strings.CutPrefix(e.Text, "the control character ")

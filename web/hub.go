@@ -63,6 +63,23 @@ func (h *Hub) chip() views.HubChip {
 	return views.HubChip{Name: h.Name, Path: h.path(), Cloud: !h.Local}
 }
 
+// hubLinks are the hubs, each by its page of a place: where one is on this hub,
+// one gets on the other. nil when there is only one hub.
+func (s *Server) hubLinks(active string) []views.HubLink {
+	if len(s.hubs) < 2 {
+		return nil
+	}
+	list := make([]views.HubLink, len(s.hubs))
+	for i, h := range s.hubs {
+		list[i] = views.HubLink{HubChip: h.chip(), Href: h.path()}
+		switch active {
+		case "devices", "query", "changes", "simulator":
+			list[i].Href += "/" + active
+		}
+	}
+	return list
+}
+
 const hubKey = "hub"
 
 // findHub puts the hub of the address, /h/{slug}/… or /live/h/{slug}/…, into the

@@ -38,7 +38,7 @@ type source struct {
 	epoch string
 	last  func() uint64
 	// follow opens the feed after an id, as the number-th source of a page.
-	// complete is false when what was missed can not be replayed. run hands over
+	// complete is false when what was missed cannot be replayed. run hands over
 	// what comes until ctx ends (nil) or the reader is too slow (errTooSlow); it
 	// must be called.
 	follow func(number int, after uint64) (missed []repaint, complete bool, run runner)
@@ -144,7 +144,7 @@ var defaultPace = pace{
 type live struct {
 	sources []source
 	// all paints everything the page shows, for a page that missed changes
-	// which can not be replayed. When it is nil, such a page is read again.
+	// which cannot be replayed. When it is nil, such a page is read again.
 	all painter
 	// every is how often tick paints what changes with time alone, ages for
 	// example; 0 for never.

@@ -28,7 +28,7 @@ func (s *Server) frame(c echo.Context, active string, sources ...source) (views.
 		Flashes: takeFlash(c),
 	}
 	if h := hubOf(c); h != nil {
-		page.Hub = h.chip()
+		page.Hub, page.Hubs = h.chip(), s.hubLinks(active)
 	}
 	docked, beside := s.docked(c, active)
 	if beside {

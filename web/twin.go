@@ -20,7 +20,7 @@ import (
 type reading struct {
 	*iothub.Twin
 	at    time.Time
-	stale bool // from the picture, because the hub can not be reached
+	stale bool // from the picture, because the hub cannot be reached
 }
 
 // section is the values of tags or desired, never nil.
@@ -44,7 +44,7 @@ func (s *Server) readTwin(ctx context.Context, h *Hub, k subject) (reading, erro
 	return reading{Twin: t, at: s.now()}, nil
 }
 
-// twinOrMemory is readTwin for pages that only show: while the hub can not be
+// twinOrMemory is readTwin for pages that only show: while the hub cannot be
 // reached they show what was last known, and say so.
 func (s *Server) twinOrMemory(ctx context.Context, h *Hub, k subject) (reading, error) {
 	r, err := s.readTwin(ctx, h, k)

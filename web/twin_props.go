@@ -30,7 +30,7 @@ func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.Twin
 	return p
 }
 
-// staleNotice says that the hub can not be reached and of when the values are.
+// staleNotice says that the hub cannot be reached and of when the values are.
 func staleNotice(ctx context.Context, r reading) string {
 	if !r.stale {
 		return ""

@@ -172,6 +172,6 @@ func TestTwinPageWhileTheHubIsAway(t *testing.T) {
 	p.wantPart("[data-testid=twin-notice]", "The hub cannot be reached. These values are from")
 	p.wantPart("[data-testid=tags]", "site oslo")
 	if len(p.all("[data-testid=mend]")) > 0 {
-		t.Error("a change is offered that can not be made")
+		t.Error("a change is offered that cannot be made")
 	}
 }

@@ -38,7 +38,7 @@ func (s *Server) welcomePage(c echo.Context) error {
 		return err
 	}
 	ctx, first := c.Request().Context(), s.hubs[0]
-	page.Hub = first.chip()
+	page.Hub, page.Hubs = first.chip(), s.hubLinks("")
 	p := views.WelcomeProps{Look: views.Link{Label: text.T(ctx, "welcome.look.go", "Hub", first.Name), Href: first.path()}}
 	for _, h := range s.hubs[1:] {
 		p.Hubs = append(p.Hubs, views.Link{Label: text.T(ctx, "welcome.look.go", "Hub", h.Name), Href: h.path()})

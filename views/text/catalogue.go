@@ -46,7 +46,7 @@ func readCatalogue(name string) (lang string, messages map[string]entry, err err
 }
 
 // loadLocales reads the embedded catalogues. They are part of the program: a
-// mistake in them can not be handled at run time, so it ends the program, and
+// mistake in them cannot be handled at run time, so it ends the program, and
 // every test, at once.
 func loadLocales() map[string]*locale {
 	list, err := files.ReadDir("catalogue")

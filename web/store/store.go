@@ -106,7 +106,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 func readPragma(ctx context.Context, conn driver.Conn, name string) (value string, err error) {
 	q, ok := conn.(driver.QueryerContext)
 	if !ok {
-		return "", errors.New("the driver can not query a connection")
+		return "", errors.New("the driver cannot query a connection")
 	}
 	rows, err := q.QueryContext(ctx, "PRAGMA "+name, nil)
 	if err != nil {

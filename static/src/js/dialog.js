@@ -28,7 +28,7 @@ const prepare = root => root.querySelectorAll('[data-confirm-word]').forEach(con
 document.addEventListener('twinboard:added', event => prepare(event.detail))
 prepare(document)
 
-// A button that can not be used now keeps its place and its reason, but does nothing.
+// A button that cannot be used now keeps its place and its reason, but does nothing.
 document.addEventListener('click', event => {
   if (event.target.closest('[aria-disabled=true]')) {
     event.preventDefault()
