@@ -94,8 +94,9 @@ type SettingProps struct {
 	Device  ValueProps
 	Age     AgeProps
 	Travels bool // a change is on its way to the device
-	// Note is a message id with one place, Age; empty for none.
+	// Note is a message id with one place, Age, which Ago takes; empty for none.
 	Note string
+	Ago  AgeProps
 	// Answer is the device's own text with its code, as it said it.
 	Answer, Code string
 	// Own is true when the device chose the value itself at its start.

@@ -1351,7 +1351,7 @@ func settingNotes(p SettingProps) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Sentence(p.Note, "Age", Age(p.Age)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Sentence(p.Note, "Age", Age(p.Ago)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -121,7 +121,7 @@ func overviewMore(ctx context.Context, sum fleet.Summary, now time.Time) string 
 		}
 	}
 	if sum.Look > 0 {
-		list = append(list, text.T(ctx, "overview.more.oldest", "Span", text.Span(ctx, now.Sub(sum.Oldest))))
+		list = append(list, text.T(ctx, "overview.more.oldest", "Span", text.Lasting(ctx, now.Sub(sum.Oldest))))
 	}
 	waiting := sum.States[iothub.Waiting] + sum.States[iothub.WaitingOffline] + sum.States[iothub.Applying]
 	if sum.Look > 0 || waiting > 0 {

@@ -47,8 +47,8 @@ func TestTwoEditorsOfTheSame(t *testing.T) {
 	p := one.press("review").form("#twin-review").press("apply").wantStatus(http.StatusConflict)
 	p.wantPart("[data-testid=conflict-lead]", "pump-07 changed while you were editing. Nothing you typed is lost.")
 	p.wantPart("[data-testid=conflict-lead]", "2 settings were changed by someone else too and need your choice. 1 change by others does not touch yours and is kept.")
-	p.wantPart("#conflict-0", "debug When you started true On the hub now false changed 0 s ago Yours not there")
-	p.wantPart("#conflict-1", "mode When you started auto On the hub now off changed 0 s ago Yours eco")
+	p.wantPart("#conflict-0", "debug When you started true On the hub now false changed just now Yours not there")
+	p.wantPart("#conflict-1", "mode When you started auto On the hub now off changed just now Yours eco")
 	p.wantPart("[data-testid=kept]", "keep 1 → 2")
 	wantDocument(t, "desired meanwhile", b.twin("pump-07").Properties.Desired.Value, `{"debug":false,"interval":60,"keep":2,"mode":"off"}`)
 

@@ -145,7 +145,7 @@ func (e *editing) conflictField(ctx context.Context, i int, c conflict, theirs r
 	}
 	if e.section == "desired" && c.Theirs.Set {
 		at := theirs.Properties.Desired.Metadata.At(c.Path).LastUpdated.Time
-		p.Changed = ageProps(ctx, at, e.server.now())
+		p.Changed = agoProps(ctx, at, e.server.now())
 	}
 	return p
 }

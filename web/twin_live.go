@@ -79,7 +79,7 @@ func (p *twinPainter) parts(ctx context.Context, r reading) []part {
 		{"twin-notice", views.TwinNotice(staleNotice(ctx, r))},
 		{"twin-tags", views.TwinTags(tagsProps(ctx, p.hub, r))},
 		{"twin-sizes", views.TwinSizes(sizeProps(ctx, r.Twin))},
-		{"twin-read", views.TwinRead(readAge(ctx, r, now))},
+		{"twin-read", views.TwinRead(agoProps(ctx, r.at, now))},
 	}
 	if !p.begun {
 		p.begun, p.layout = true, parseLayout(p.page, d)

@@ -23,7 +23,7 @@ func (s *Server) twinProps(c echo.Context, r reading, d iothub.Drift) views.Twin
 		Compare: compareProps(ctx, h, r, d, newLayout(d), now),
 		Tags:    tagsProps(ctx, h, r), Sizes: sizeProps(ctx, r.Twin),
 		Foot: views.TwinFootProps{
-			Read: readAge(ctx, r, now), Az: azShow(r.subject()), Curl: curlShow(h, r.subject()),
+			Read: agoProps(ctx, r.at, now), Az: azShow(r.subject()), Curl: curlShow(h, r.subject()),
 			Link: c.Scheme() + "://" + c.Request().Host + h.twinPath(r.subject()), RawHref: h.twinPath(r.subject()) + "?format=json",
 		},
 	}
@@ -72,12 +72,15 @@ func ageProps(ctx context.Context, at, now time.Time) views.AgeProps {
 	if at.Year() <= 1 {
 		return views.AgeProps{}
 	}
-	return views.AgeProps{Text: text.SpanShort(ctx, now.Sub(at)), Exact: text.Exact(ctx, at.Local()), Machine: at.UTC().Format(time.RFC3339)}
+	return views.AgeProps{Text: text.Age(ctx, now.Sub(at)), Exact: text.Exact(ctx, at.Local()), Machine: at.UTC().Format(time.RFC3339)}
 }
 
-func readAge(ctx context.Context, r reading, now time.Time) views.AgeProps {
-	a := ageProps(ctx, r.at, now)
-	a.Text = text.AgoShort(ctx, now.Sub(r.at))
+// agoProps is ageProps for a sentence: "12 min ago".
+func agoProps(ctx context.Context, at, now time.Time) views.AgeProps {
+	a := ageProps(ctx, at, now)
+	if a.Text != "" {
+		a.Text = text.AgoShort(ctx, now.Sub(at))
+	}
 	return a
 }
 
@@ -153,7 +156,7 @@ func settingProps(ctx context.Context, h *Hub, r reading, set iothub.Setting, no
 		p.Answer, p.Code = set.Ack.Text, strconv.Itoa(set.Ack.Code)
 	}
 	if note := "twin.note." + string(set.State); text.Has(note) && p.Answer == "" {
-		p.Note = note
+		p.Note, p.Ago = note, agoProps(ctx, set.Since, now)
 	}
 	const ownStart = 203 // the device chose the value at its start (IoT Plug and Play conventions)
 	p.Own = set.Ack != nil && set.Ack.Code == ownStart

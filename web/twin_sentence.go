@@ -23,7 +23,7 @@ func leadSentence(ctx context.Context, d iothub.Drift, now time.Time) string {
 		id = "twin.one."
 	}
 	list := []string{text.T(ctx, id+string(d.State), "Count", d.Counts[d.State], "Total", d.Wanted,
-		"Span", text.Span(ctx, now.Sub(d.Since)))}
+		"Span", text.Lasting(ctx, now.Sub(d.Since)))}
 	look := others(d, iothub.Rejected, iothub.Differs, iothub.TypeDiffers, iothub.Silent)
 	travel := others(d, iothub.Applying, iothub.Waiting, iothub.WaitingOffline)
 	list = append(list, more(ctx, d, look, "twin.more.look")...)

@@ -92,9 +92,29 @@ func SpanShort(ctx context.Context, d time.Duration) string {
 	return T(ctx, "span.short."+unit, "N", n)
 }
 
-// Ago says how long something is past: "12 minutes ago", "hace 12 minutos".
+// moment is how long something has only just happened: nobody counts its seconds.
+const moment = 5 * time.Second
+
+// Lasting is Span for what goes on since: "12 minutes", at first "a moment".
+func Lasting(ctx context.Context, d time.Duration) string {
+	if d < moment {
+		return T(ctx, "span.moment")
+	}
+	return Span(ctx, d)
+}
+
+// Age is how old something is, for tables: "12 min", at first "just now".
+func Age(ctx context.Context, d time.Duration) string {
+	if d < moment {
+		return T(ctx, "span.now")
+	}
+	return SpanShort(ctx, d)
+}
+
+// Ago says how long something is past: "12 minutes ago", "hace 12 minutos", at
+// first "just now".
 func Ago(ctx context.Context, d time.Duration) string {
-	if d < time.Second {
+	if d < moment {
 		return T(ctx, "span.now")
 	}
 	return T(ctx, "span.ago", "Span", Span(ctx, d))
@@ -102,7 +122,7 @@ func Ago(ctx context.Context, d time.Duration) string {
 
 // AgoShort is Ago for tables: "12 min ago".
 func AgoShort(ctx context.Context, d time.Duration) string {
-	if d < time.Second {
+	if d < moment {
 		return T(ctx, "span.now")
 	}
 	return T(ctx, "span.ago", "Span", SpanShort(ctx, d))
