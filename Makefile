@@ -9,9 +9,10 @@ PACKAGES := ./...
 FUZZTIME ?= 60s
 KILLROUNDS ?= 1000
 CONNECTIONS ?= 10000
+SOAK ?= 1h
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test dev generate fresh setup lint check race bench bench-peers fuzz kill storm e2e conformance screens lighthouse fmt clean
+.PHONY: help run build test dev generate fresh setup lint check race bench bench-peers fuzz kill storm soak e2e conformance screens lighthouse fmt clean
 
 help: ## list the tasks
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ kill: ## kill the local hub KILLROUNDS (1000) times while it writes
 
 storm: ## let CONNECTIONS (10000) devices storm the local hub
 	TWINBOARD_TEST_CONNECTIONS=$(CONNECTIONS) $(GO) test -count=1 -v -timeout 30m -run '^TestReconnectStorm$$' ./localhub
+
+soak: ## run the whole program under a modest load for SOAK (1h); nothing may grow
+	TWINBOARD_TEST_SOAK=$(SOAK) $(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' ./cmd/twinboard
 
 bench-peers: ## the budgets beside PostgreSQL and mosquitto, where they are installed (Linux)
 	$(GO) test -tags peers -run '^TestPeers$$' -count=1 -v -timeout 20m ./localhub

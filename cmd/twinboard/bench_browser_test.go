@@ -52,7 +52,7 @@ func BenchmarkSaveInBrowser(b *testing.B) {
 
 // waitTagged waits for a device of the demo to have its tags, which come when all
 // run.
-func waitTagged(b *testing.B, client *hubclient.Client, id string) {
+func waitTagged(b testing.TB, client *hubclient.Client, id string) {
 	b.Helper()
 	deadline := time.Now().Add(2 * patience)
 	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {

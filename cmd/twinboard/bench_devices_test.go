@@ -130,8 +130,11 @@ var residentSet = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
 
 // resident is what a process holds in memory, in KB; 0 where the system does not
 // tell.
-func resident(c *exec.Cmd) int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+func resident(c *exec.Cmd) int { return residentKB(strconv.Itoa(c.Process.Pid)) }
+
+// residentKB is the same of a process by its name in /proc.
+func residentKB(process string) int {
+	status, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		return 0
 	}
