@@ -166,6 +166,26 @@ func TestMenus(t *testing.T) {
 	b.want(`!document.querySelector('details[data-menu][open]') && document.activeElement.matches('summary')`)
 }
 
+// TestLook switches rows and size without a new page: rows shrink, everything
+// grows, and what is secret is out of sight.
+func TestLook(t *testing.T) {
+	s := newSite(t, raw(`<p id="text">text</p><table class="table-list"><tr><td id="cell">1</td></tr></table>`),
+		views.SecretField(views.SecretProps{ID: "key", Label: "Key", RevealURL: "/secret"}))
+	b := open(t, s.URL)
+	const cell = `document.getElementById('cell').getBoundingClientRect().height`
+	const size = `parseFloat(getComputedStyle(document.getElementById('text')).fontSize)`
+	const key = `document.getElementById('key').checkVisibility()`
+	b.want(cell + ` === 48 && ` + size + ` === 16 && ` + key)
+	b.run(`document.querySelector('[data-look=compact]').click()`)
+	b.want(cell + ` === 36 && document.cookie.includes('twinboard_rows=compact')`)
+	b.run(`document.querySelector('[data-look=compact]').click()`)
+	b.want(cell + ` === 48 && !document.cookie.includes('twinboard_rows')`)
+	b.press("p")
+	b.want(size + ` >= 20 && !` + key + ` && document.querySelector('.secret-presenting').checkVisibility()`)
+	b.press("p")
+	b.want(size + ` === 16 && ` + key + ` && !document.cookie.includes('twinboard_size')`)
+}
+
 func TestWithoutScript(t *testing.T) {
 	s := newSite(t, feedOf("lines"), views.CopyButton("Copy", "x"))
 	browser, _ := allocator()

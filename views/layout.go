@@ -35,6 +35,10 @@ type PageProps struct {
 	Path string
 	// Theme is "light", "dark" or "" for the system's (ThemeCookie).
 	Theme string
+	// Compact rows are 36 px high, not 48 px (RowsCookie).
+	Compact bool
+	// Presenting sets everything large, and hides keys (SizeCookie).
+	Presenting bool
 	// KeysOff is true when single-key shortcuts are switched off (KeysCookie).
 	KeysOff bool
 	// LiveURL is the page's event stream, with ?after= where it should begin;
@@ -107,17 +111,18 @@ func otherLanguage(ctx context.Context) string {
 	return "en"
 }
 
-// back is the present page without ?lang=, which would override a choice.
+// back is this page without ?lang= and ?present=, which would override a choice.
 func (p PageProps) back() string {
 	u, err := url.Parse(p.Path)
 	if err != nil || p.Path == "" {
 		return "/"
 	}
 	q := u.Query()
-	if !q.Has("lang") {
+	if !q.Has("lang") && !q.Has("present") {
 		return p.Path
 	}
 	q.Del("lang")
+	q.Del("present")
 	u.RawQuery = q.Encode()
 	return u.String()
 }
@@ -151,6 +156,7 @@ func shortcuts() []shortcut {
 		{"keys.key.space", "keys.pause", "[data-feed]"},
 		{"l", "keys.language", "[data-key='l']"},
 		{"t", "keys.theme", "[data-theme-choice]"},
+		{"p", "keys.present", "[data-key='p']"},
 	}
 }
 

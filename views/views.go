@@ -24,10 +24,12 @@ const (
 	LangCookie  = "twinboard_lang"  // en, es
 	ThemeCookie = "twinboard_theme" // light, dark; absent: as the system
 	KeysCookie  = "twinboard_keys"  // off: no single-key shortcuts
+	RowsCookie  = "twinboard_rows"  // compact: more rows to the screen
+	SizeCookie  = "twinboard_size"  // present: to be read across a room
 )
 
-// SettingsPath takes the forms of the header: lang, theme, keys, and back, the
-// path to return to.
+// SettingsPath takes the forms of the header: lang, theme, keys, rows, size, and
+// back, the path to return to.
 const SettingsPath = "/settings"
 
 // Sentence is a message with components in its places, as a link or a value in

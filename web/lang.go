@@ -17,6 +17,8 @@ import (
 type taste struct {
 	theme   string // "light", "dark", or "" as the system
 	keysOff bool
+	compact bool   // more rows to the screen
+	present bool   // large, keys hidden
 	dock    string // what is docked beside pages: "", "simulator", "learn"
 }
 
@@ -41,10 +43,15 @@ func (s *Server) readTaste(next echo.HandlerFunc) echo.HandlerFunc {
 		t := taste{
 			theme:   oneOf(cookie(c, views.ThemeCookie), "light", "dark"),
 			keysOff: cookie(c, views.KeysCookie) == "off",
+			compact: cookie(c, views.RowsCookie) == "compact",
+			present: cookie(c, views.SizeCookie) == "present",
 			dock:    oneOf(cookie(c, dockCookie), docks...),
 		}
 		if c.QueryParams().Has("dock") {
 			t.dock = oneOf(c.QueryParam("dock"), docks...)
+		}
+		if c.QueryParams().Has("present") {
+			t.present = c.QueryParam("present") == "1"
 		}
 		c.Set(tasteKey, t)
 		c.Response().Header().Set("Content-Language", lang)
@@ -69,7 +76,7 @@ func oneOf(value string, allowed ...string) string {
 	return ""
 }
 
-// settingsSave keeps language, theme and keys in cookies and goes back.
+// settingsSave keeps what it is sent of a taste in cookies and goes back.
 func (s *Server) settingsSave(c echo.Context) error {
 	form, err := c.FormParams()
 	if err != nil {
@@ -84,11 +91,17 @@ func (s *Server) settingsSave(c echo.Context) error {
 	if form.Has("keys") {
 		setCookie(c, views.KeysCookie, oneOf(form.Get("keys"), "off"))
 	}
+	if form.Has("rows") {
+		setCookie(c, views.RowsCookie, oneOf(form.Get("rows"), "compact"))
+	}
+	if form.Has("size") {
+		setCookie(c, views.SizeCookie, oneOf(form.Get("size"), "present"))
+	}
 	return c.Redirect(http.StatusSeeOther, localPath(form.Get("back")))
 }
 
 // setCookie keeps a taste for a year; the empty value removes it. The script
-// reads the theme to switch it without a reload, hence no HttpOnly.
+// writes theme, rows and size to switch without a reload, hence no HttpOnly.
 func setCookie(c echo.Context, name, value string) {
 	k := &http.Cookie{
 		Name: name, Value: value, Path: "/", SameSite: http.SameSiteLaxMode,

@@ -23,7 +23,7 @@ import (
 func (s *Server) frame(c echo.Context, active string, sources ...source) (views.PageProps, error) {
 	t := tasteOf(c)
 	page := views.PageProps{
-		Active: active, Theme: t.theme, KeysOff: t.keysOff,
+		Active: active, Theme: t.theme, Compact: t.compact, Presenting: t.present, KeysOff: t.keysOff,
 		Path: c.Request().URL.RequestURI(), Nonce: templ.GetNonce(c.Request().Context()),
 		Flashes: takeFlash(c),
 	}
