@@ -3,6 +3,7 @@ package fleet
 import (
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,40 @@ func TestCrawlDoesNotGoBack(t *testing.T) {
 	}
 	create(t, live, "gone")
 	eventually(t, "a device made again under its old name is back", func() bool { _, ok := f.Get("gone"); return ok })
+}
+
+// TestFeedThatEnds: a hub tells that its feed starts afresh, and then that it has
+// none. What began to read every twin gives way to the crawl.
+func TestFeedThatEnds(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	var opened, held atomic.Int64
+	reading, givenUp := make(chan struct{}), make(chan struct{})
+	c, w := h.client(func(r *http.Request) *http.Response {
+		switch {
+		case r.URL.Path == "/changes" && opened.Add(1) == 1:
+			return eventsAnswer(r, "event: reset\ndata: {\"cursor\":\"e-0\"}\n\n", reading)
+		case r.URL.Path == "/devices/query" && held.Add(1) == 1:
+			close(reading)
+			<-r.Context().Done()
+			close(givenUp)
+		}
+		return noChangeFeed(r)
+	})
+	create(t, c, ids("pump", 205)...)
+	f := startFleet(t, c, Options{Crawl: Crawl{QueriesPerMinute: 10_000, Every: time.Hour}})
+	eventually(t, "complete", func() bool { return f.Status().Complete })
+	select {
+	case <-givenUp:
+	case <-time.After(10 * time.Second):
+		t.Error("the first reading goes on beside the crawl")
+	}
+	if n := w.queries.Load(); n != 1+3 {
+		t.Errorf("%d queries, want the one given up and three for 205 devices", n)
+	}
+	if s := f.Status(); s.Known != 205 || s.Filling || !s.NoFeed || s.Live {
+		t.Errorf("%+v", s)
+	}
 }
 
 // TestBudget: any minute has so many queries and no more, and they are not

@@ -221,6 +221,7 @@ func (f *Fleet) run(ctx context.Context) {
 			return
 		case errors.Is(err, hubclient.ErrNoChangeFeed):
 			f.change(func(s *Status) { s.NoFeed = true })
+			live.stop() // the crawl reads all that it would have read
 			f.crawl(ctx)
 			return
 		case err != nil:

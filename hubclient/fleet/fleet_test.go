@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -435,5 +436,49 @@ func TestRefresh(t *testing.T) {
 	cancel()
 	if _, err := f.Refresh(ctx, "a", "c"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestRefreshTells tells readers what it brought to light, and reads the others
+// when one is refused.
+func TestRefreshTells(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	c, w := h.client(func(r *http.Request) *http.Response {
+		if r.Method == http.MethodGet && r.URL.Path == "/twins/refused" {
+			return answerOf(r, iothub.ErrUnauthorizedAccess)
+		}
+		return noChangeFeed(r)
+	})
+	create(t, c, "changed", "gone", "refused", "same")
+	f := startFleet(t, c, Options{Crawl: Crawl{Every: time.Hour}})
+	eventually(t, "complete", func() bool { return f.Status().Complete })
+	if _, err := c.UpdateTwin(t.Context(), "changed", iothub.TwinPatch{Desired: iothub.Document{"k": "v"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteDevice(t.Context(), "gone", nil); err != nil {
+		t.Fatal(err)
+	}
+	last, start, read := f.Changes().Last(), time.Now(), w.twins.Load()
+	devices, err := f.Refresh(t.Context(), "gone", "refused", "same", "changed")
+	if !errors.Is(err, iothub.ErrUnauthorizedAccess) || len(devices) != 2 || devices[0].ID != "same" || devices[0].ReadAt.Before(start) || devices[1].ID != "changed" {
+		t.Errorf("%+v, %v", devices, err)
+	}
+	if n := w.twins.Load() - read; n != 4 {
+		t.Errorf("%d twins were read", n)
+	}
+	told, sub, _ := f.Changes().Subscribe(last)
+	sub.Close()
+	slices.SortFunc(told, func(a, b feed.Item[Update]) int { return strings.Compare(a.Value.DeviceID, b.Value.DeviceID) })
+	if len(told) != 2 || told[0].Value.DeviceID != "changed" || told[1].Value.DeviceID != "gone" || !told[1].Value.Removed {
+		t.Fatalf("%+v", told)
+	}
+	before, had := told[0].Value.Before()
+	after, has := told[0].Value.After()
+	if !had || !has || before.Wanted != 0 || after.Wanted != 1 || told[0].Value.Change.Kind != "" {
+		t.Errorf("from %+v to %+v", before, after)
+	}
+	if _, known := f.Get("refused"); !known {
+		t.Error("what could not be read has left the picture")
 	}
 }

@@ -171,6 +171,20 @@ func jsonAnswer(t *testing.T, r *http.Request, v any) *http.Response {
 	}
 }
 
+// eventsAnswer makes a change feed without a hub. It ends once end is closed.
+func eventsAnswer(r *http.Request, events string, end <-chan struct{}) *http.Response {
+	body, feed := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(feed, events) // fails only when nobody reads any more
+		select {
+		case <-end:
+		case <-r.Context().Done():
+		}
+		_ = feed.Close() // never fails
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Request: r, Body: body, Header: http.Header{"Content-Type": {"text/event-stream"}}}
+}
+
 func hasThrottled(err error) bool {
 	var throttled *hubclient.ThrottledError
 	return errors.As(err, &throttled)
