@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -510,5 +511,49 @@ func TestMoved(t *testing.T) {
 		if got := moved(c.a, c.b); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
+	}
+}
+
+// TestRowsAreReadAgain is about a hub that tells nothing by itself: the rows that
+// somebody looks at are read by id between two readings of the whole hub.
+func TestRowsAreReadAgain(t *testing.T) {
+	b := newCrawledBoard(t, time.Hour)
+	complete := func(n int) {
+		t.Helper()
+		eventually(t, func() bool { s := b.fleet.Status(); return s.Complete && s.Known == n }, fmt.Sprintf("%d devices are read", n))
+	}
+	complete(0)
+	b.devices("d", 30)
+	var all []string
+	for i := range 30 {
+		all = append(all, fmt.Sprintf("d%03d", i))
+	}
+	if _, err := b.fleet.Refresh(t.Context(), all...); err != nil {
+		t.Fatal(err)
+	}
+	complete(30)
+	var read sync.Map
+	b.refuse.Store(new(func(r *http.Request) *iothub.Error {
+		if id, twin := strings.CutPrefix(r.URL.Path, "/twins/"); twin && r.Method == http.MethodGet {
+			read.Store(id, true)
+		}
+		return noChangeFeed(r)
+	}))
+	tab := b.open("/h/local/devices")
+	b.write("d003", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	b.write("d029", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	if err := b.client.DeleteDevice(t.Context(), "d004", nil); err != nil {
+		t.Fatal(err)
+	}
+	tab.until("device-d003", "waiting-offline")
+	tab.until("device-d004", "deleted")
+	tab.waitFor("these rows")
+	seen := 0
+	read.Range(func(any, any) bool { seen++; return true })
+	if _, hidden := read.Load("d029"); seen != devicesPerPage || hidden {
+		t.Errorf("%d devices were read, one of another page: %v", seen, hidden)
+	}
+	if d, _ := b.fleet.Get("d029"); d.Wanted != 0 {
+		t.Error("the row of another page is up to date, so something else has read it")
 	}
 }

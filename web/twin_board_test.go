@@ -37,6 +37,7 @@ type board struct {
 	person *http.Client
 	ahead  atomic.Int64 // how far the dashboard's clock is ahead
 	local  bool
+	crawl  fleet.Crawl // of a hub without a change feed
 
 	written sync.Map // device id → version of its twin after the last write
 	// refuse answers requests of the dashboard in the hub's place; nil lets pass.
@@ -66,6 +67,22 @@ func newBoard(t *testing.T) *board { return newBoardOf(t, true) }
 func newBoardOf(t *testing.T, local bool) *board {
 	t.Helper()
 	return (&board{t: t, local: local}).start()
+}
+
+// newCrawledBoard is a dashboard on a hub that has no change feed, as Azure's, and
+// is read again and again in that rhythm.
+func newCrawledBoard(t *testing.T, every time.Duration) *board {
+	t.Helper()
+	b := &board{t: t, crawl: fleet.Crawl{QueriesPerMinute: 6000, Every: every}}
+	b.refuse.Store(new(noChangeFeed))
+	return b.start()
+}
+
+func noChangeFeed(r *http.Request) *iothub.Error {
+	if r.URL.Path == "/changes" {
+		return iothub.ErrResourceNotFound
+	}
+	return nil
 }
 
 func (b *board) start() *board {
@@ -121,7 +138,7 @@ func (b *board) startDashboard() {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	b.fleet = fleet.New(b.client, fleet.Options{Crawl: fleet.Crawl{QueriesPerMinute: 6000, Every: 20 * time.Millisecond}})
+	b.fleet = fleet.New(b.client, fleet.Options{Crawl: b.crawl})
 	b.fleet.Start(b.t.Context())
 	b.server, err = New(Options{Store: openStore(b.t), Now: b.now, Hubs: []Hub{{
 		Slug: "local", Name: "local", Local: b.local, HostName: cs.HostName, Client: b.client, Fleet: b.fleet,
