@@ -39,8 +39,9 @@ func journalLimits(now time.Time) store.JournalLimits {
 }
 
 // journal writes down what changes on one hub, whoever does it. It reads the
-// picture's updates and writes in batches, so that no request and no device ever
-// waits for it.
+// picture's updates, and what the hub tells of modules, which the picture does
+// not hold. It writes in batches, so that no request and no device ever waits
+// for it.
 type journal struct {
 	hub   *Hub
 	store *store.Store
@@ -84,9 +85,8 @@ func (s *Server) newJournal(h *Hub) *journal {
 // start begins to watch the hub.
 func (j *journal) start(ctx context.Context) {
 	ctx, j.stop = context.WithCancel(ctx)
-	updates := j.hub.Fleet.Changes()
-	after := updates.Last()
-	j.running.Go(func() { j.follow(ctx, updates, after) })
+	j.running.Go(follower(ctx, j, j.hub.Fleet.Changes(), j.note))
+	j.running.Go(follower(ctx, j, j.hub.Fleet.Activity(), j.noteModule))
 	j.running.Go(func() { j.keep(ctx) })
 }
 
@@ -113,33 +113,36 @@ func (j *journal) record(ctx context.Context, entries ...store.Entry) ([]int64, 
 	return ids, nil
 }
 
-// follow reads the picture's updates until ctx ends. Being too slow, it goes on
+// follower reads a feed from now on until ctx ends. Being too slow, it goes on
 // where it was.
-func (j *journal) follow(ctx context.Context, updates *feed.Feed[fleet.Update], after uint64) {
-	for ctx.Err() == nil {
-		missed, sub, complete := updates.Subscribe(after)
-		if !complete {
-			j.missed("the picture changes faster than its journal can follow")
-			after = updates.Last()
+func follower[T any](ctx context.Context, j *journal, f *feed.Feed[T], note func(T)) func() {
+	after := f.Last()
+	return func() {
+		for ctx.Err() == nil {
+			missed, sub, complete := f.Subscribe(after)
+			if !complete {
+				j.missed("changes come faster than the journal can follow")
+				after = f.Last()
+			}
+			for _, item := range missed {
+				note(item.Value)
+				after = item.ID
+			}
+			after = readFeed(ctx, sub, after, note)
+			sub.Close()
 		}
-		for _, item := range missed {
-			j.note(item.Value)
-			after = item.ID
-		}
-		after = j.read(ctx, sub, after)
-		sub.Close()
 	}
 }
 
-// read takes what arrives until ctx or the subscription ends.
-func (j *journal) read(ctx context.Context, sub *feed.Subscription[fleet.Update], after uint64) uint64 {
+// readFeed takes what arrives until ctx or the subscription ends.
+func readFeed[T any](ctx context.Context, sub *feed.Subscription[T], after uint64, note func(T)) uint64 {
 	for {
 		select {
 		case item, open := <-sub.C():
 			if !open {
 				return after
 			}
-			j.note(item.Value)
+			note(item.Value)
 			after = item.ID
 		case <-ctx.Done():
 			return after
@@ -149,8 +152,7 @@ func (j *journal) read(ctx context.Context, sub *feed.Subscription[fleet.Update]
 
 // note keeps an update until the next batch, if the journal may want it.
 func (j *journal) note(u fleet.Update) {
-	_, changed := u.After()
-	if !changed && u.Change.Kind != iothub.ChangeTags && u.Change.Kind != iothub.ChangeDesired {
+	if _, changed := u.After(); !changed && !u.Removed && !isWrite(u.Change) {
 		return
 	}
 	n := noted{Update: u, at: j.now()}
@@ -163,6 +165,23 @@ func (j *journal) note(u fleet.Update) {
 	if full {
 		j.missed("more changes than the journal can write")
 	}
+}
+
+// noteModule is note for the modules. What a hub that starts afresh did before is
+// found out for devices, by reading them again, but not for modules.
+func (j *journal) noteModule(a fleet.Activity) {
+	switch {
+	case a.Gap: // as each feed begins
+		j.mu.Lock()
+		j.lost = true
+		j.mu.Unlock()
+	case a.Change.ModuleID != "" && isWrite(a.Change):
+		j.note(fleet.Update{Change: a.Change})
+	}
+}
+
+func isWrite(c iothub.Change) bool {
+	return c.Kind == iothub.ChangeTags || c.Kind == iothub.ChangeDesired
 }
 
 // missed notes that something will not be in the journal.

@@ -104,11 +104,11 @@ func (j *journal) ownSince(ctx context.Context, id string, section store.Section
 func (j *journal) unsettle(n noted) {
 	before, had := n.Before()
 	after, has := n.After()
-	if !had || !has {
+	switch {
+	case n.Removed, has && !had:
 		delete(j.unsettled, n.DeviceID) // a device that comes or goes has no change of state
 		return
-	}
-	if before.State == after.State {
+	case !has, before.State == after.State:
 		return
 	}
 	u, open := j.unsettled[n.DeviceID]

@@ -3,7 +3,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +79,48 @@ func TestJournalOfAReplacement(t *testing.T) {
 	wantDocument(t, "what it replaced", e.Old, `{"interval":60,"mode":"eco"}`)
 }
 
+// TestJournalOfModules keeps what happens to modules, which the picture of the hub
+// does not hold, and leads to them.
+func TestJournalOfModules(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-07", `{}`, `{}`)
+	b.module("pump-07", "cam")
+	b.known(1)
+	const cam = pump + "/modules/cam"
+	write := func(p iothub.TwinPatch) {
+		t.Helper()
+		if _, err := b.client.UpdateModuleTwin(t.Context(), "pump-07", "cam", p, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(iothub.TwinPatch{Desired: document(t, `{"fps":25}`)})
+	told := b.entries(1, store.JournalQuery{})[0]
+	if told.Source != store.FromFeed || told.Who != "iothubowner" || told.ModuleID != "cam" || told.Version != 2 {
+		t.Errorf("another program's: %+v", told)
+	}
+	form := b.get(cam + "/edit/desired").form("#twin-edit")
+	form.row("fps", "30")
+	form.press("review").form("#twin-review").press("apply")
+	write(iothub.TwinPatch{Tags: document(t, `{"lens":"wide"}`)})
+	b.entries(1, store.JournalQuery{Section: store.Tags}) // told after the save, so that is told too
+	own := b.entries(2, store.JournalQuery{Section: store.Desired})[0]
+	if own.Source != store.FromDashboard || own.ModuleID != "cam" {
+		t.Errorf("one's own: %+v", own)
+	}
+	changes := b.get("/h/local/changes")
+	if got := changes.lines(); len(got) != 3 || !strings.Contains(got[2], "pump-07 / cam Wanted setting: fps new → to 25 iothubowner") {
+		t.Errorf("%q", got)
+	}
+	b.get(changes.href("#" + attr(changes.all("[data-testid=change-row]")[0], "id") + " .change-device")).want("h1", "cam")
+	if got := b.get(cam + "?view=history").lines(); len(got) != 3 {
+		t.Errorf("the module's history: %q", got)
+	}
+	if got := b.get(pump + "?view=history").lines(); len(got) != 0 {
+		t.Errorf("the device's history: %q", got)
+	}
+}
+
 // TestJournalOfStates keeps a state that holds, and not one that is over at once.
 func TestJournalOfStates(t *testing.T) {
 	b := newBoard(t)
@@ -100,16 +142,26 @@ func TestJournalOfStates(t *testing.T) {
 	}
 }
 
+// TestUnsettledStates waits on for a state while its device is only written to, and
+// no longer when the device is deleted.
+func TestUnsettledStates(t *testing.T) {
+	s := newServer(t, nil)
+	j := s.journals[s.hubs[0]]
+	j.unsettled["d"] = unsettled{was: iothub.InSync, state: iothub.Silent, since: time.Now(), at: time.Now()}
+	j.unsettle(noted{Update: fleet.Update{DeviceID: "d", Change: iothub.Change{Kind: iothub.ChangeDesired}}, at: time.Now()})
+	if len(j.unsettled) != 1 {
+		t.Error("a write has ended the wait")
+	}
+	j.note(fleet.Update{DeviceID: "d", Removed: true})
+	j.flush(t.Context(), 0)
+	if list, err := s.store.Journal(t.Context(), store.JournalQuery{Hub: "local"}, 10); err != nil || len(list) != 0 {
+		t.Errorf("a deleted device has a state: %+v, %v", list, err)
+	}
+}
+
 // TestJournalOfACrawledHub is about a hub that tells nothing by itself.
 func TestJournalOfACrawledHub(t *testing.T) {
-	b := &board{t: t}
-	b.refuse.Store(new(func(r *http.Request) *iothub.Error {
-		if r.URL.Path == "/changes" {
-			return iothub.ErrResourceNotFound
-		}
-		return nil
-	}))
-	b.start()
+	b := newCrawledBoard(t, 20*time.Millisecond)
 	b.device("pump", `{"site":"oslo"}`, `{"mode":"eco"}`)
 	eventually(t, func() bool { d, ok := b.fleet.Get("pump"); return ok && b.fleet.Status().Complete && d.Wanted == 1 }, "the crawl has the device")
 	b.write("pump", iothub.TwinPatch{Tags: document(t, `{"site":null}`), Desired: document(t, `{"mode":"auto"}`)})
