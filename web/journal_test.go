@@ -112,7 +112,7 @@ func TestJournalOfModules(t *testing.T) {
 	if got := changes.lines(); len(got) != 3 || !strings.Contains(got[2], "pump-07 / cam Wanted setting: fps new → to 25 iothubowner") {
 		t.Errorf("%q", got)
 	}
-	b.get(changes.href("#" + attr(changes.all("[data-testid=change-row]")[0], "id") + " .change-device")).want("h1", "cam")
+	b.get(changes.href("#"+attr(changes.all("[data-testid=change-row]")[0], "id")+" .change-device")).want("h1", "cam")
 	if got := b.get(cam + "?view=history").lines(); len(got) != 3 {
 		t.Errorf("the module's history: %q", got)
 	}
