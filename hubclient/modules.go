@@ -15,6 +15,19 @@ func modulePath(device, module string) string {
 	return devicePath(device) + "/modules/" + escapeID(module)
 }
 
+// moduleIdentity is what a service may write of a module identity, which has no
+// status of its own. Read-only members of iothub.Module are not sent.
+type moduleIdentity struct {
+	DeviceID       string          `json:"deviceId"`
+	ModuleID       string          `json:"moduleId"`
+	ManagedBy      string          `json:"managedBy,omitempty"`
+	Authentication *authentication `json:"authentication,omitempty"`
+}
+
+func moduleIdentityOf(m iothub.Module) moduleIdentity {
+	return moduleIdentity{m.DeviceID, m.ModuleID, m.ManagedBy, authenticationOf(m.Authentication)}
+}
+
 // ListModules reads the module identities of a device, at most
 // iothub.MaxModules.
 func (c *Client) ListModules(ctx context.Context, device string) ([]iothub.Module, error) {
@@ -29,18 +42,34 @@ func (c *Client) ListModules(ctx context.Context, device string) ([]iothub.Modul
 // iothub.ErrModuleAlreadyExists. Without keys the hub makes them, and the answer
 // carries them.
 func (c *Client) CreateModule(ctx context.Context, m iothub.Module) (iothub.Module, error) {
-	body := struct {
-		DeviceID       string          `json:"deviceId"`
-		ModuleID       string          `json:"moduleId"`
-		ManagedBy      string          `json:"managedBy,omitempty"`
-		Authentication *authentication `json:"authentication,omitempty"`
-	}{m.DeviceID, m.ModuleID, m.ManagedBy, authenticationOf(m.Authentication)}
-	return c.module(ctx, call{method: http.MethodPut, body: body}, m.DeviceID, m.ModuleID)
+	return c.module(ctx, call{method: http.MethodPut, body: moduleIdentityOf(m)}, m.DeviceID, m.ModuleID)
 }
 
 // GetModule reads a module identity with its keys.
 func (c *Client) GetModule(ctx context.Context, device, module string) (iothub.Module, error) {
 	return c.module(ctx, call{method: http.MethodGet, safe: true}, device, module)
+}
+
+// UpdateModuleOptions are the options of UpdateModule.
+type UpdateModuleOptions struct {
+	IfMatch iothub.ETag // the module's own ETag by default, or Any if it has none
+}
+
+// UpdateModule replaces a module identity: what is left out of the module is
+// reset, keys are made anew. A stale etag is iothub.ErrPreconditionFailed, a
+// module that is not there iothub.ErrModuleNotFound. IoT Hub takes a write
+// without a condition for a creation, so there always is one.
+func (c *Client) UpdateModule(ctx context.Context, m iothub.Module, o *UpdateModuleOptions) (iothub.Module, error) {
+	condition := m.ETag
+	if o != nil && o.IfMatch != "" {
+		condition = o.IfMatch
+	}
+	if condition == "" {
+		condition = iothub.Any
+	}
+	return c.module(ctx, call{
+		method: http.MethodPut, body: moduleIdentityOf(m), header: ifMatch(condition),
+	}, m.DeviceID, m.ModuleID)
 }
 
 // DeleteModuleOptions are the options of DeleteModule.

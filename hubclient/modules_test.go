@@ -63,6 +63,45 @@ func TestModules(t *testing.T) {
 	}
 }
 
+func TestUpdateModule(t *testing.T) {
+	t.Parallel()
+	c := startHub(t)("iothubowner")
+	const device, module = "100%a#b?c", "m:1%2"
+	if _, err := c.UpdateModule(t.Context(), iothub.Module{DeviceID: device, ModuleID: module}, nil); !errors.Is(err, iothub.ErrUnauthorizedAccess) {
+		t.Errorf("a module of no device: %v", err) // with SAS, IoT Hub does not say that the device is missing
+	}
+	if _, err := c.CreateDevice(t.Context(), iothub.Device{DeviceID: device}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UpdateModule(t.Context(), iothub.Module{DeviceID: device, ModuleID: module}, nil); !errors.Is(err, iothub.ErrModuleNotFound) {
+		t.Errorf("a module that is not there: %v", err)
+	}
+	made, err := c.CreateModule(t.Context(), iothub.Module{DeviceID: device, ModuleID: module, ManagedBy: "someone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	swapped := made
+	keys := &swapped.Authentication.SymmetricKey
+	keys.Primary, keys.Secondary = keys.Secondary, keys.Primary
+	after, err := c.UpdateModule(t.Context(), swapped, nil)
+	if err != nil || after.ETag == made.ETag || after.Authentication != swapped.Authentication || after.ManagedBy != "someone" {
+		t.Fatal(after, err)
+	}
+	if _, err := c.UpdateModule(t.Context(), made, nil); !errors.Is(err, iothub.ErrPreconditionFailed) {
+		t.Errorf("with the module's own stale etag: %v", err)
+	}
+	if _, err := c.UpdateModule(t.Context(), after, &UpdateModuleOptions{IfMatch: made.ETag}); !errors.Is(err, iothub.ErrPreconditionFailed) {
+		t.Errorf("with a stale etag given: %v", err)
+	}
+	if got, err := c.GetModule(t.Context(), device, module); err != nil || got.Authentication != swapped.Authentication {
+		t.Errorf("a refused write changed the keys: %v, %v", got, err)
+	}
+	renewed, err := c.UpdateModule(t.Context(), iothub.Module{DeviceID: device, ModuleID: module}, &UpdateModuleOptions{IfMatch: iothub.Any})
+	if err != nil || renewed.Authentication.SymmetricKey.Primary == swapped.Authentication.SymmetricKey.Primary || renewed.ManagedBy != "" {
+		t.Errorf("what is left out is not reset: %v, %v", renewed, err)
+	}
+}
+
 func TestInvokeMethodRefused(t *testing.T) {
 	t.Parallel()
 	c := startHub(t)("service")

@@ -145,7 +145,9 @@ type IdentityProps struct {
 	Keys     []SecretProps
 	// SecondKeys are folded away: the same again with the secondary key.
 	SecondKeys []SecretProps
+	// KeyActions change the keys; KeysWhy says what for.
 	KeyActions []KeyAction
+	KeysWhy    string
 	// NoKeys says in a sentence why there are no keys to show; empty when there
 	// are.
 	NoKeys  string

@@ -36,14 +36,11 @@ func dangerProps(ctx context.Context, h *Hub, d identity) views.DangerProps {
 }
 
 func deleteConfirm(ctx context.Context, h *Hub, k subject, etag iothub.ETag) views.ConfirmProps {
-	kind, name := "identity.", k.name()
-	if k.module != "" {
-		kind = "modules."
-	}
+	name := k.name()
 	return views.ConfirmProps{
 		ID: "delete", Action: h.twinPath(k) + "/delete", Danger: true,
-		Title: text.T(ctx, kind+"delete.title", "Device", name), Text: text.T(ctx, kind+"delete.text"),
-		Submit: text.T(ctx, kind+"delete"), Word: name, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", name),
+		Title: text.T(ctx, k.message("delete.title"), "Device", name), Text: text.T(ctx, k.message("delete.text")),
+		Submit: text.T(ctx, k.message("delete")), Word: name, WordPrompt: text.T(ctx, "form.type-to-confirm", "Word", name),
 		Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}},
 	}
 }

@@ -49,16 +49,14 @@ func (s *Server) identityProps(c echo.Context, h *Hub, d identity) views.Identit
 		}
 	}
 	if d.Authentication.SymmetricKey.Primary == "" {
-		p.NoKeys = text.T(ctx, "identity.no-keys", "Type", d.Authentication.Type)
+		p.NoKeys = text.T(ctx, d.subject().message("no-keys"))
 		return p
 	}
-	if d.module == "" {
-		p.KeyActions = keyActions(ctx, h, d.Device)
-	}
+	p.KeyActions, p.KeysWhy = keyActions(ctx, h, d), text.T(ctx, d.subject().message("key.why"))
 	for i, what := range secrets {
 		secret := views.SecretProps{
 			ID: what.name, Label: text.T(ctx, "identity."+what.name),
-			Hint: text.T(ctx, "identity."+what.name+".hint"), RevealURL: path + "/secret?what=" + what.name,
+			Hint: text.T(ctx, d.subject().message(what.name+".hint")), RevealURL: path + "/secret?what=" + what.name,
 		}
 		if i < 2 {
 			p.Keys = append(p.Keys, secret)

@@ -15,7 +15,7 @@ import (
 	"twinboard/views/text"
 )
 
-// The changes of a device's keys, as addresses and messages name them.
+// The changes of the keys of a device or module, as addresses and messages name them.
 const (
 	newPrimary   = "primary"
 	newSecondary = "secondary"
@@ -29,23 +29,23 @@ const keyBytes = 32
 
 // keyConfirm asks before a change of keys and says what stops working. Where
 // nothing does, a press is enough.
-func keyConfirm(ctx context.Context, h *Hub, d iothub.Device, act string) views.ConfirmProps {
+func keyConfirm(ctx context.Context, h *Hub, k subject, etag iothub.ETag, act string) views.ConfirmProps {
 	p := views.ConfirmProps{
-		ID: "key-" + act, Action: h.devicePath(d.DeviceID) + "/keys/" + act,
-		Title: text.T(ctx, "identity.key."+act+".title", "Device", d.DeviceID), Text: text.T(ctx, "identity.key."+act+".text"),
-		Submit: text.T(ctx, "identity.key."+act), Hidden: []views.Hidden{{Name: "etag", Value: string(d.ETag)}},
+		ID: "key-" + act, Action: h.twinPath(k) + "/keys/" + act,
+		Title: text.T(ctx, "identity.key."+act+".title", "Device", k.name()), Text: text.T(ctx, k.message("key."+act+".text")),
+		Submit: text.T(ctx, "identity.key."+act), Hidden: []views.Hidden{{Name: "etag", Value: string(etag)}},
 	}
 	if act != swapKeys {
-		p.Danger, p.Word, p.WordPrompt = true, d.DeviceID, text.T(ctx, "form.type-to-confirm", "Word", d.DeviceID)
+		p.Danger, p.Word, p.WordPrompt = true, k.name(), text.T(ctx, "form.type-to-confirm", "Word", k.name())
 	}
 	return p
 }
 
-// keyActions are the changes of keys that a device's page offers.
-func keyActions(ctx context.Context, h *Hub, d iothub.Device) []views.KeyAction {
+// keyActions are the changes of keys that the page of a device or module offers.
+func keyActions(ctx context.Context, h *Hub, d identity) []views.KeyAction {
 	actions := make([]views.KeyAction, len(keyActs))
 	for i, act := range keyActs {
-		confirm := keyConfirm(ctx, h, d, act)
+		confirm := keyConfirm(ctx, h, d.subject(), d.ETag, act)
 		actions[i] = views.KeyAction{Confirm: confirm, Href: confirm.Action}
 	}
 	return actions
@@ -65,25 +65,26 @@ func (s *Server) deviceKeysPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
-	d, err := hubOf(c).Client.GetDevice(c.Request().Context(), id)
+	h, ctx := hubOf(c), c.Request().Context()
+	d, err := h.readIdentity(ctx, k)
 	if err != nil {
 		return err
 	}
-	return s.showConfirm(c, http.StatusOK, subject{device: id}, keyConfirm(c.Request().Context(), hubOf(c), d, act), "")
+	return s.showConfirm(c, http.StatusOK, k, keyConfirm(ctx, h, k, d.ETag, act), "")
 }
 
-// deviceKeysSave makes a new key or swaps both, if the device is still the one
-// the person saw.
+// deviceKeysSave makes a new key or swaps both, if the device or module is still
+// the one the person saw.
 func (s *Server) deviceKeysSave(c echo.Context) error {
 	act, err := keyAct(c)
 	if err != nil {
 		return err
 	}
-	id, err := deviceID(c)
+	k, err := subjectOf(c)
 	if err != nil {
 		return err
 	}
@@ -95,22 +96,36 @@ func (s *Server) deviceKeysSave(c echo.Context) error {
 	if etag == "" {
 		return badForm(errors.New("no etag"))
 	}
-	d, err := h.Client.GetDevice(ctx, id)
+	if act != swapKeys && form.Get("confirm") != k.name() {
+		return s.showConfirm(c, http.StatusUnprocessableEntity, k, keyConfirm(ctx, h, k, etag, act), text.T(ctx, "identity.not-confirmed", "Device", k.name()))
+	}
+	if err := h.changeKeys(ctx, k, act, etag); err != nil {
+		return s.identityChanged(c, k, err)
+	}
+	if err := keepFlash(c, flash{Kind: "ok", ID: "identity.key." + act + ".done", Args: []string{"Device", k.name()}}); err != nil {
+		return err
+	}
+	return goTo(c, h.viewPath(k, "identity"))
+}
+
+// changeKeys writes the identity with other keys, on condition of the etag.
+func (h *Hub) changeKeys(ctx context.Context, k subject, act string, etag iothub.ETag) error {
+	if k.module != "" {
+		m, err := h.Client.GetModule(ctx, k.device, k.module)
+		if err != nil {
+			return err
+		}
+		m.Authentication.SymmetricKey = changedKeys(m.Authentication.SymmetricKey, act)
+		_, err = h.Client.UpdateModule(ctx, m, &hubclient.UpdateModuleOptions{IfMatch: etag})
+		return err
+	}
+	d, err := h.Client.GetDevice(ctx, k.device)
 	if err != nil {
 		return err
 	}
-	if act != swapKeys && form.Get("confirm") != id {
-		d.ETag = etag
-		return s.showConfirm(c, http.StatusUnprocessableEntity, subject{device: id}, keyConfirm(ctx, h, d, act), text.T(ctx, "identity.not-confirmed", "Device", id))
-	}
 	d.Authentication.SymmetricKey = changedKeys(d.Authentication.SymmetricKey, act)
-	if _, err := h.Client.UpdateDevice(ctx, d, &hubclient.UpdateDeviceOptions{IfMatch: etag}); err != nil {
-		return s.identityChanged(c, subject{device: id}, err)
-	}
-	if err := keepFlash(c, flash{Kind: "ok", ID: "identity.key." + act + ".done", Args: []string{"Device", id}}); err != nil {
-		return err
-	}
-	return goTo(c, h.devicePath(id)+"?view=identity")
+	_, err = h.Client.UpdateDevice(ctx, d, &hubclient.UpdateDeviceOptions{IfMatch: etag})
+	return err
 }
 
 func changedKeys(keys iothub.SymmetricKey, act string) iothub.SymmetricKey {

@@ -110,6 +110,51 @@ func TestModulePageIsLive(t *testing.T) {
 	list.waitFor("This device has 2 modules", "mic")
 }
 
+// TestModuleKeysChange makes each key anew and swaps them, in both languages, and
+// leaves the rest of the identity as it is.
+func TestModuleKeysChange(t *testing.T) {
+	b := newBoard(t)
+	b.device("100%", "{}", "{}")
+	if _, err := b.client.CreateModule(t.Context(), iothub.Module{DeviceID: "100%", ModuleID: "cam?1", ManagedBy: "someone"}); err != nil {
+		t.Fatal(err)
+	}
+	path := b.server.hubs[0].twinPath(subject{"100%", "cam?1"})
+	keys := func() iothub.SymmetricKey {
+		m := b.modules("100%")[0]
+		if m.ManagedBy != "someone" {
+			t.Errorf("managed by %q now", m.ManagedBy)
+		}
+		return m.Authentication.SymmetricKey
+	}
+	first := keys()
+	form := b.get(path + "/keys/primary").wantStatus(http.StatusOK).form("main form")
+	form.Set("confirm", "100%") // the device's name is not the module's
+	form.press("").wantStatus(http.StatusUnprocessableEntity).wantPart("[data-testid=errors]", "The name typed is not cam?1.")
+	form.Set("confirm", "cam?1")
+	form.press("").wantStatus(http.StatusOK).wantPart("#flashes", "cam?1 has a new primary key.")
+	second := keys()
+	if second.Primary == first.Primary || second.Secondary != first.Secondary {
+		t.Error("another key than the primary one changed")
+	}
+	form.press("").wantStatus(http.StatusPreconditionFailed).wantPart("[data-testid=error]", "Nothing was overwritten.")
+	p := b.get(path + "?view=identity")
+	p.wantPart("#key-secondary", "a module that signs in with it")
+	p.wantPart("[data-testid=keys]", "move the module to one")
+	p.form("#key-swap form").press("").wantStatus(http.StatusOK).wantPart("#flashes", "The keys of cam?1 were swapped.")
+	if got := keys(); got.Primary != second.Secondary || got.Secondary != second.Primary {
+		t.Error("the keys are not swapped")
+	}
+	b.get(path+"?view=identity&lang=es").wantPart("#key-primary", "un módulo que la use")
+	form = b.get(path + "/keys/secondary").form("main form")
+	form.Set("confirm", "cam?1")
+	form.press("").wantStatus(http.StatusOK)
+	if got := keys(); got.Secondary == second.Primary || got.Primary != second.Secondary {
+		t.Error("another key than the secondary one changed")
+	}
+	b.get(path + "/keys/evil").wantStatus(http.StatusNotFound)
+	b.get(b.server.hubs[0].twinPath(subject{"100%", "nobody"}) + "/keys/swap").wantStatus(http.StatusNotFound)
+}
+
 func TestModuleIdentity(t *testing.T) {
 	b := newBoard(t)
 	b.device("pump-07", "{}", "{}")

@@ -75,6 +75,8 @@ func (s *Server) routes(e *echo.Echo) {
 	h.GET("/devices/:id/modules/:module/delete", s.deviceDeletePage)
 	h.POST("/devices/:id/modules/:module/delete", s.deviceDelete)
 	h.POST("/devices/:id/modules/:module/secret", s.deviceSecret)
+	h.GET("/devices/:id/modules/:module/keys/:act", s.deviceKeysPage)
+	h.POST("/devices/:id/modules/:module/keys/:act", s.deviceKeysSave)
 	h.POST("/devices/:id/modules/:module/methods", s.methodCall)
 	h.GET("/devices/:id/modules/:module/edit/:section", s.twinEdit)
 	h.POST("/devices/:id/modules/:module/edit/:section", s.twinEditSave)

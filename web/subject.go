@@ -22,6 +22,14 @@ func (k subject) name() string {
 	return k.device
 }
 
+// message is the id of a text that a device and a module have each their own of.
+func (k subject) message(id string) string {
+	if k.module != "" {
+		return "modules." + id
+	}
+	return "identity." + id
+}
+
 // subjectOf is the device or module of the address, each part decoded once.
 func subjectOf(c echo.Context) (subject, error) {
 	device, err := deviceID(c)
