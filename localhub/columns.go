@@ -3,7 +3,6 @@ package localhub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -210,7 +209,7 @@ func (c *columns) make(ctx context.Context, modules bool, paths []*query.Path) e
 	defer c.stopListening()
 	made := newTable()
 	for _, p := range missing {
-		made.columns[nameOf(p)] = &held{path: p, Column: query.NewColumn()}
+		made.columns[p.Name()] = &held{path: p, Column: query.NewColumn()}
 	}
 	if err := c.fill(ctx, modules, made, missing); err != nil {
 		return err
@@ -230,10 +229,10 @@ func (c *columns) missing(modules bool, paths []*query.Path) ([]*query.Path, err
 	t := c.tables[tableOf(modules)]
 	missing := []*query.Path{}
 	for _, p := range paths {
-		if c.large[nameOf(p)] {
+		if c.large[p.Name()] {
 			return nil, errNoColumns
 		}
-		if t == nil || t.columns[nameOf(p)] == nil {
+		if t == nil || t.columns[p.Name()] == nil {
 			missing = append(missing, p)
 		}
 	}
@@ -282,7 +281,7 @@ func (c *columns) fill(ctx context.Context, modules bool, t *table, paths []*que
 	into := make([]*query.Column, len(paths))
 	for i, p := range paths {
 		scan.Paths = append(scan.Paths, p.Keys())
-		into[i] = t.columns[nameOf(p)].Column
+		into[i] = t.columns[p.Name()].Column
 	}
 	var failed error
 	scan.Visit = func(f store.Found) bool {
@@ -322,7 +321,7 @@ func (c *columns) tooLarge(p *query.Path) error {
 	if len(c.large) >= maxLarge {
 		clear(c.large)
 	}
-	c.large[nameOf(p)] = true
+	c.large[p.Name()] = true
 	return errNoColumns
 }
 
@@ -375,9 +374,6 @@ func (c *columns) shrink(keep map[string]*held) {
 		if oldest == nil || bytes <= c.limit && count <= maxColumns {
 			return
 		}
-		delete(of.columns, nameOf(oldest.path))
+		delete(of.columns, oldest.path.Name())
 	}
 }
-
-// nameOf tells paths apart; no separator is safe in one.
-func nameOf(p *query.Path) string { return fmt.Sprintf("%q", p.Keys()) }

@@ -18,7 +18,7 @@ type table struct {
 	gone    []bool // deleted
 	holes   int    // how many are
 	rows    map[twinKey]int
-	columns map[string]*held // by nameOf their path
+	columns map[string]*held // by the name of their path
 }
 
 // held is a column and when a query used it last.
@@ -47,7 +47,7 @@ func (t *table) find(paths []*query.Path, now uint64) (columns []*query.Column, 
 	}
 	columns = make([]*query.Column, len(paths))
 	for i, p := range paths {
-		h := t.columns[nameOf(p)]
+		h := t.columns[p.Name()]
 		if h == nil {
 			return nil, false
 		}

@@ -61,6 +61,7 @@ type registry struct {
 	cache   *cache
 	columns *columns
 	calls   calls
+	parsed  *parsed // queries
 
 	queue  chan *op
 	closed chan struct{} // closed by close: nothing new is taken
@@ -87,7 +88,7 @@ var errClosed = iothub.ErrServiceUnavailable.With("the hub is stopping")
 
 func newRegistry(ctx context.Context, s *store.Store, changes *feed.Feed[iothub.Change], log *slog.Logger, clock func() time.Time) (*registry, error) {
 	r := &registry{
-		store: s, changes: changes, bodies: newBodies(), log: log, clock: clock, cache: newCache(cacheBytes),
+		store: s, changes: changes, bodies: newBodies(), log: log, clock: clock, cache: newCache(cacheBytes), parsed: newParsed(),
 		queue: make(chan *op, queueLength), closed: make(chan struct{}), done: make(chan struct{}),
 		presence: map[twinKey]*presence{},
 	}

@@ -11,23 +11,6 @@ import (
 	"twinboard/localhub/store"
 )
 
-// rawTwin is a twin whose documents are still text; it prints like
-// iothub.Twin, whose fields of the same names it hides. Those behind the
-// documents are there for the order.
-type rawTwin struct {
-	iothub.Twin
-	Tags         json.RawMessage     `json:"tags,omitempty"`
-	Properties   rawProperties       `json:"properties"`
-	Capabilities iothub.Capabilities `json:"capabilities"`
-	DeviceScope  string              `json:"deviceScope,omitempty"`
-	ParentScopes []string            `json:"parentScopes,omitempty"`
-}
-
-type rawProperties struct {
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
-}
-
 // printed is a twin as text, without the values of its presence.
 type printed struct {
 	key           twinKey
@@ -37,22 +20,18 @@ type printed struct {
 func (p *printed) size() int { return 128 + len(p.before) + len(p.after) }
 
 // printTwin prints a row of the store.
-func (r *registry) printTwin(row *store.Row) (*printed, error) {
+func (r *registry) printTwin(row *store.Row) *printed {
 	key := twinKey{row.DeviceID, row.ModuleID}
 	head := showHead(row.Identity, row.TwinETag, row.ModelID, row.Version(), presence{})
-	t := rawTwin{Twin: head, Capabilities: head.Capabilities, DeviceScope: head.DeviceScope, ParentScopes: head.ParentScopes}
+	texts := iothub.TwinTexts{Desired: row.Desired.JSON(), Reported: row.Reported.JSON()}
 	if string(row.Tags) != "{}" {
-		t.Tags = row.Tags
+		texts.Tags = row.Tags
 	}
-	t.Properties = rawProperties{row.Desired.JSON(), row.Reported.JSON()}
-	text, err := iothub.EncodeJSON(t)
-	if err != nil {
-		return nil, err
-	}
+	text := head.AppendTexts(nil, texts)
 	// The first of its kind: what comes before in a twin is flat, and inside a
 	// text its quotation marks would be escaped.
 	before, after, _ := bytes.Cut(text, presence{}.appendJSON(nil))
-	return &printed{key, slices.Clip(before), bytes.Clone(after)}, nil
+	return &printed{key, slices.Clip(before), bytes.Clone(after)}
 }
 
 // appendJSON prints the two members of a twin.
@@ -60,8 +39,7 @@ func (p presence) appendJSON(b []byte) []byte {
 	b = append(b, `"connectionState":"`...)
 	b = append(b, p.state()...)
 	b = append(b, `","lastActivityTime":`...)
-	at, _ := iothub.Time{Time: p.lastActivity}.MarshalJSON() // never fails
-	return append(b, at...)
+	return iothub.Time{Time: p.lastActivity}.Append(b)
 }
 
 // show is the twin with its presence of now.
@@ -106,11 +84,7 @@ func (s *search) printRows(ctx context.Context, v *store.View, keys []int64, fou
 		return err
 	}
 	for _, row := range rows {
-		p, err := s.r.printTwin(row)
-		if err != nil {
-			return err
-		}
-		found[row.Key] = p
+		found[row.Key] = s.r.printTwin(row)
 	}
 	if written := s.r.columns.written(s.watch, keys); len(written) > 0 && s.view == nil {
 		if err := s.recheck(ctx, v, written, found); err != nil {

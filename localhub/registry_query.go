@@ -23,7 +23,7 @@ var errEndOfPage = errors.New("end of page")
 // 100 is cut to 100. A explained text is an ArgumentInvalid with the *query.Error
 // in its chain.
 func (r *registry) query(ctx context.Context, text, continuation string, pageSize int) (page, error) {
-	q, err := query.Parse(text)
+	q, err := r.parsed.parse(text)
 	if err != nil {
 		return page{}, queryRefusal(err)
 	}

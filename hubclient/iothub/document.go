@@ -301,15 +301,6 @@ func flatten(out []Leaf, at Path, m map[string]any) []Leaf {
 	return out
 }
 
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // Get returns the value at a path, and whether there is one.
 func (d Document) Get(p Path) (any, bool) {
 	var v any = map[string]any(d)

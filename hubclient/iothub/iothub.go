@@ -9,9 +9,7 @@
 package iothub
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -51,12 +49,7 @@ const unsetTime = `"0001-01-01T00:00:00Z"`
 type Time struct{ time.Time }
 
 // MarshalJSON writes UTC with seven fraction digits.
-func (t Time) MarshalJSON() ([]byte, error) {
-	if t.IsZero() {
-		return []byte(unsetTime), nil
-	}
-	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
-}
+func (t Time) MarshalJSON() ([]byte, error) { return t.Append(nil), nil }
 
 // UnmarshalJSON reads RFC 3339 with any number of fraction digits, with or
 // without a zone; the service omits the Z in places.
@@ -78,17 +71,6 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		*t = Time{}
 	}
 	return nil
-}
-
-// EncodeJSON writes JSON as IoT Hub prints it: <, > and & stay as they are.
-func EncodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 type actionKey struct{}

@@ -122,17 +122,7 @@ type Metadata struct {
 }
 
 // MarshalJSON writes $lastUpdated, $lastUpdatedVersion and the children.
-func (m *Metadata) MarshalJSON() ([]byte, error) {
-	out := make(map[string]any, len(m.Children)+2)
-	for k, c := range m.Children {
-		out[k] = c
-	}
-	out["$lastUpdated"] = m.LastUpdated
-	if m.LastUpdatedVersion > 0 {
-		out["$lastUpdatedVersion"] = m.LastUpdatedVersion
-	}
-	return EncodeJSON(out)
-}
+func (m *Metadata) MarshalJSON() ([]byte, error) { return m.append(nil), nil }
 
 // UnmarshalJSON is the reverse of MarshalJSON.
 func (m *Metadata) UnmarshalJSON(b []byte) error {
@@ -195,33 +185,11 @@ func NewSection(at time.Time) Section {
 
 // MarshalJSON writes the values, then $metadata and $version, as the service
 // prints them.
-func (s Section) MarshalJSON() ([]byte, error) {
-	metadata, err := s.Metadata.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return s.withVersion(append([]byte(`"$metadata":`), metadata...))
-}
+func (s Section) MarshalJSON() ([]byte, error) { return s.append(nil, true) }
 
 // DeviceJSON is the section as a device reads it: the values, then $version, no
 // $metadata.
-func (s Section) DeviceJSON() ([]byte, error) { return s.withVersion(nil) }
-
-// withVersion writes the values, a member if given, and $version last.
-func (s Section) withVersion(member []byte) ([]byte, error) {
-	out, err := EncodeJSON(orEmpty(s.Value))
-	if err != nil {
-		return nil, err
-	}
-	out = out[:len(out)-1]
-	if len(out) > 1 {
-		out = append(out, ',')
-	}
-	if member != nil {
-		out = append(append(out, member...), ',')
-	}
-	return fmt.Appendf(out, `"$version":%d}`, s.Version), nil
-}
+func (s Section) DeviceJSON() ([]byte, error) { return s.append(nil, false) }
 
 // UnmarshalJSON is the reverse of MarshalJSON. Both $ members may be absent.
 func (s *Section) UnmarshalJSON(b []byte) error {

@@ -113,6 +113,7 @@ type Path struct {
 	Segments []string
 
 	keys  []string // what to follow in the document
+	name  string   // of these keys
 	slot  int
 	spans []span // of the segments
 	at    span
@@ -137,6 +138,9 @@ func (e *Const) span() span  { return e.at }
 // collection prefix and with system fields as the document spells them. The
 // caller must not change them.
 func (e *Path) Keys() []string { return e.keys }
+
+// Name tells paths apart: those with the same keys have the same.
+func (e *Path) Name() string { return e.name }
 
 // Slot returns the index of the path in AllPaths; equal paths share one.
 func (e *Path) Slot() int { return e.slot }

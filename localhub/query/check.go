@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,11 +40,11 @@ func (c *checker) paths() {
 	slots := map[string]int{}
 	add := func(p *Path) {
 		p.keys = resolve(p.Segments, c.q.Source)
-		name := strings.Join(p.keys, "\x00")
-		slot, known := slots[name]
+		p.name = fmt.Sprintf("%q", p.keys) // no separator is safe in a key
+		slot, known := slots[p.name]
 		if !known {
 			slot = len(c.q.paths)
-			slots[name] = slot
+			slots[p.name] = slot
 			c.q.paths = append(c.q.paths, p)
 		}
 		p.slot = slot
