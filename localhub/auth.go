@@ -3,6 +3,7 @@ package localhub
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -19,26 +20,82 @@ type caller struct {
 // decoded path without slashes around it, for example "twins/dev1". IoT Hub
 // answers the same code to all of these; the text says which it was.
 func (h *Hub) authorizeService(ctx context.Context, header, path string, right permission) (caller, error) {
+	v, known := h.tokens.get(header)
+	if !known || !h.unchanged(v.policy) {
+		var err error
+		if v, err = h.verify(ctx, header); err != nil {
+			return caller{}, err
+		}
+		h.tokens.keep(header, v)
+	}
+	if err := v.policy.allows(right); err != nil {
+		return caller{}, err
+	}
+	return caller{policy: v.policy.Name, expiry: v.token.Expiry}, h.checkToken(v.token, path)
+}
+
+// verify checks what of a token does not depend on the call: that a policy of
+// this hub signed it, and for this hub.
+func (h *Hub) verify(ctx context.Context, header string) (verified, error) {
 	if header == "" {
-		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is missing")
+		return verified{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is missing")
 	}
 	if strings.HasPrefix(header, "Bearer ") {
-		return caller{}, iothub.ErrUnauthorizedAccess.With("this hub knows no Microsoft Entra tokens: sign in with a shared access signature")
+		return verified{}, iothub.ErrUnauthorizedAccess.With("this hub knows no Microsoft Entra tokens: sign in with a shared access signature")
 	}
 	t, err := iothub.ParseToken(header)
 	if err != nil {
-		return caller{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is %v", err)
+		return verified{}, iothub.ErrUnauthorizedAccess.With("the Authorization header is %v", err)
 	}
 	if t.Policy == "" {
-		return caller{}, iothub.ErrUnauthorizedAccess.With("the token names no policy (skn): service calls need a shared access policy")
+		return verified{}, iothub.ErrUnauthorizedAccess.With("the token names no policy (skn): service calls need a shared access policy")
 	}
-	if err := h.checkPolicy(ctx, t, right); err != nil {
-		return caller{}, err
+	p, err := h.signer(ctx, t)
+	if err != nil {
+		return verified{}, err
 	}
 	if !h.isOurHost(t.Host()) {
-		return caller{}, iothub.ErrUnauthorizedAccess.With("the token was made for host %q, not for this hub", t.Host())
+		return verified{}, iothub.ErrUnauthorizedAccess.With("the token was made for host %q, not for this hub", t.Host())
 	}
-	return caller{policy: t.Policy, expiry: t.Expiry}, h.checkToken(t, path)
+	return verified{t, p}, nil
+}
+
+// verified is a token and the policy that signed it.
+type verified struct {
+	token  iothub.Token
+	policy policy
+}
+
+// tokensBytes bounds the tokens kept, by estimate.
+const tokensBytes = 1 << 20
+
+// tokens keeps those that were verified last, by their exact text: most programs
+// send one for an hour. Whether a token has expired and what it is good for is
+// looked at for each call.
+type tokens struct {
+	mu   sync.Mutex
+	last *recent[string, verified]
+}
+
+func newTokens() *tokens { return &tokens{last: newRecent[string, verified](tokensBytes)} }
+
+func (t *tokens) get(header string) (verified, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last.get(header)
+}
+
+func (t *tokens) keep(header string, v verified) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last.put(header, v, 512+2*len(header)) // its parts are of the same text
+}
+
+// unchanged reports whether a policy still has the keys and rights that it had.
+func (h *Hub) unchanged(p policy) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.policies[p.Name] == p
 }
 
 // authorizeDevice checks the password of a CONNECT: a token signed with a key
@@ -64,7 +121,10 @@ func (h *Hub) authorizeDevice(ctx context.Context, key twinKey, password string)
 		return time.Time{}, iothub.ErrUnauthorized.With("the password is %v", err)
 	}
 	if t.Policy != "" {
-		err = h.checkPolicy(ctx, t, deviceConnect)
+		var p policy
+		if p, err = h.signer(ctx, t); err == nil {
+			err = p.allows(deviceConnect)
+		}
 	} else if k := who.Authentication.SymmetricKey; !t.Verify(k.Primary, k.Secondary) {
 		err = iothub.ErrUnauthorized.With("the signature was made with neither key of %s", path)
 	}
@@ -77,19 +137,25 @@ func (h *Hub) authorizeDevice(ctx context.Context, key twinKey, password string)
 	return t.Expiry, err
 }
 
-func (h *Hub) checkPolicy(ctx context.Context, t iothub.Token, right permission) error {
+// signer is the policy that a token names, if one of its keys made the signature.
+func (h *Hub) signer(ctx context.Context, t iothub.Token) (policy, error) {
 	known, err := h.policiesWith(ctx, t.Policy)
 	if err != nil {
-		return err
+		return policy{}, err
 	}
 	p, ok := known[t.Policy]
 	switch {
 	case !ok:
-		return iothub.ErrUnauthorizedAccess.With("this hub has no policy %q", t.Policy)
+		return policy{}, iothub.ErrUnauthorizedAccess.With("this hub has no policy %q", t.Policy)
 	case !t.Verify(p.Primary, p.Secondary):
-		return iothub.ErrUnauthorizedAccess.With("the signature was made with neither key of policy %s", t.Policy)
-	case !p.Rights.has(right):
-		return iothub.ErrUnauthorizedAccess.With("policy %s lacks the permission this call needs", t.Policy)
+		return policy{}, iothub.ErrUnauthorizedAccess.With("the signature was made with neither key of policy %s", t.Policy)
+	}
+	return p, nil
+}
+
+func (p policy) allows(right permission) error {
+	if !p.Rights.has(right) {
+		return iothub.ErrUnauthorizedAccess.With("policy %s lacks the permission this call needs", p.Name)
 	}
 	return nil
 }

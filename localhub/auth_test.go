@@ -4,10 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -22,6 +24,46 @@ func signRaw(t *testing.T, sr, se, key string) string {
 	mac := hmac.New(sha256.New, raw)
 	mac.Write([]byte(sr + "\n" + se))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// TestVerifiedTokens asks with one token again and again: what does not depend on
+// its signature holds for each call.
+func TestVerifiedTokens(t *testing.T) {
+	var later atomic.Int64
+	w := startWireAt(t, func() time.Time { return time.Now().Add(time.Duration(later.Load())) })
+	w.device("d1")
+	token := w.token("service")
+	const path = "/twins/d1?api-version=2021-04-12"
+	ask := func(what string, status int, target string) {
+		t.Helper()
+		if r := w.send(http.MethodGet, target, "", "Authorization", token); r.Status != status {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
+	ask("first", 200, path)
+	if _, kept := w.hub.tokens.get(token); !kept {
+		t.Error("the token is not kept")
+	}
+	ask("again", 200, path)
+	ask("without the right", 401, "/devices/d1?api-version=2021-04-12")
+	later.Store(int64(2 * time.Hour))
+	ask("expired", 401, path)
+	later.Store(0)
+	ask("again", 200, path)
+	changed := maps.Clone(w.hub.policies)
+	p := changed["service"]
+	p.Primary, p.Secondary = newKey(), newKey()
+	changed["service"] = p
+	w.hub.mu.Lock()
+	w.hub.policies = changed
+	w.hub.mu.Unlock()
+	ask("signed with a key the policy had", 401, path)
+	for i := range 2 * tokensBytes / 512 {
+		w.hub.tokens.keep(strconv.Itoa(i)+token, verified{})
+	}
+	if w.hub.tokens.last.used > tokensBytes {
+		t.Errorf("%d bytes of tokens are kept", w.hub.tokens.last.used)
+	}
 }
 
 func TestServiceTokens(t *testing.T) {

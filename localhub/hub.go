@@ -51,6 +51,7 @@ type Hub struct {
 	registry *registry
 	jobs     *scheduler
 	policies policies
+	tokens   *tokens
 	ca       *authority
 	store    *store.Store
 	lock     *folderLock
@@ -71,7 +72,7 @@ type Hub struct {
 // store, the private CA and the keys. The error is a *DataError when the folder
 // is at fault.
 func New(o Options) (*Hub, error) {
-	h := &Hub{options: o, log: o.Log, now: o.Now, changes: newChanges()}
+	h := &Hub{options: o, log: o.Log, now: o.Now, changes: newChanges(), tokens: newTokens()}
 	if h.options.HTTPS == "" {
 		h.options.HTTPS = DefaultHTTPS
 	}

@@ -3,7 +3,6 @@ package localhub
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 
 	"twinboard/hubclient/iothub"
@@ -42,13 +41,15 @@ func (p presence) appendJSON(b []byte) []byte {
 	return iothub.Time{Time: p.lastActivity}.Append(b)
 }
 
-// show is the twin with its presence of now.
-func (p *printed) show(r *registry) json.RawMessage {
-	b := make([]byte, 0, len(p.before)+len(p.after)+96)
+// append appends the twin with its presence.
+func (p *printed) append(b []byte, now presence) []byte {
 	b = append(b, p.before...)
-	b = r.seen(p.key).appendJSON(b)
+	b = now.appendJSON(b)
 	return append(b, p.after...)
 }
+
+// presenceBytes is what appendJSON needs at most.
+const presenceBytes = 96
 
 // twins reads the rows that were found, those printed lately without the store.
 func (s *search) twins(ctx context.Context) error {
@@ -60,12 +61,32 @@ func (s *search) twins(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, key := range s.keys {
-		if p := found[key]; p != nil {
-			s.add(p.show(s.r))
-		}
-	}
+	s.show(found)
 	return nil
+}
+
+// show adds the twins that were found, with their presence of now.
+func (s *search) show(found map[int64]*printed) {
+	size := 0
+	for _, p := range found {
+		size += len(p.before) + len(p.after) + presenceBytes
+	}
+	b := make([]byte, 0, size)
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	for _, key := range s.keys {
+		p := found[key]
+		if p == nil {
+			continue
+		}
+		var now presence
+		if seen := s.r.presence[p.key]; seen != nil {
+			now = *seen
+		}
+		start := len(b)
+		b = p.append(b, now)
+		s.add(slices.Clip(b[start:]))
+	}
 }
 
 func (s *search) printLeft(ctx context.Context, keys []int64, found map[int64]*printed) error {
