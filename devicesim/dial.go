@@ -11,6 +11,12 @@ import (
 // defaultPort is where IoT Hub speaks MQTT over TLS.
 const defaultPort = "8883"
 
+// curves are what devices agree on a key with: those of small devices, and of
+// IoT Hub, which take a fraction of the time that Go's choice takes, secure
+// against quantum computers. Thousands of handshakes are most of what it costs to
+// connect a fleet, and what simulated devices say is worth no such effort.
+var curves = []tls.CurveID{tls.CurveP256, tls.CurveP384}
+
 // endpoint is where to dial and whose certificate to expect there.
 type endpoint struct{ address, serverName string }
 
@@ -45,6 +51,7 @@ func (f *Fleet) dial(ctx context.Context, id string, e endpoint) (net.Conn, erro
 		RootCAs:            f.options.RootCAs,
 		ServerName:         e.serverName,
 		ClientSessionCache: f.sessions,
+		CurvePreferences:   curves,
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		tcp.Close()
