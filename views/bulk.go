@@ -9,18 +9,18 @@ type BulkProps struct {
 	Danger bool
 	Ask    BulkAsk
 
-	Lead, Failed, Already, Wait, Problem string // sentences; "" for none
-	Done, Total                          int
-	GoOn, Retry                          string // labels of the buttons; "" for none
-	Items                                []BulkItem
-	More                                 string // how many are not listed
-	ListHref, CSVHref                    string
+	Lead, Failed, Unsure, Already, Wait, Problem string // sentences; "" for none
+	Done, Total                                  int
+	GoOn, Leave, Undo, Retry                     string // labels of the buttons; "" for none
+	Items                                        []BulkItem
+	More                                         string // how many are not listed
+	ListHref, CSVHref                            string
 }
 
 // BulkAsk is the question before an act. Word must be typed when it is not "".
 type BulkAsk struct{ Text, Submit, Word, Prompt, Error string }
 
-// BulkItem is one device of an act. State is "failed", "done", "already" or "",
+// BulkItem is one device of an act. State is "failed", "unsure", "done", "already" or "",
 // and Word says it; Line is where the device stands in the text it came from.
 type BulkItem struct{ ID, Href, Line, State, Word, Text string }
 

@@ -48,12 +48,21 @@ type PageProps struct {
 	Nonce string
 	// Flashes are the messages of the request before.
 	Flashes []FlashProps
+	// Notes lead to what is under way, or waits for a decision.
+	Notes []PageNote
 	// Side is docked beside the page (at the bottom on narrow screens): the
 	// tutorial or the simulator; nil for none. SideLabel names it.
 	Side      templ.Component
 	SideLabel string
 	// Wide pages use the whole window.
 	Wide bool
+}
+
+// PageNote is a sentence with a way on.
+type PageNote struct {
+	Text    string
+	Warning bool // waits for a decision
+	Link    Link
 }
 
 // HubChip names the hub the page works on.

@@ -26,7 +26,9 @@ const (
 	phaseAsked   = "asked" // waits for a person's yes
 	phaseRunning = "running"
 	phaseStopped = "stopped" // by a person, or because the hub gave no answer
-	phaseDone    = "done"
+	// phaseInterrupted is that the program ended meanwhile.
+	phaseInterrupted = "interrupted"
+	phaseDone        = "done" // or left as it is by a person
 )
 
 // The outcomes of one device.
@@ -35,11 +37,14 @@ const (
 	itemDone    = "done"
 	itemAlready = "already" // it was as wanted
 	itemFailed  = "failed"
+	// itemUnsure was sent, and the answer is still to come or was never seen.
+	itemUnsure = "unsure"
 )
 
 // bulkItem is one device of a bulk change.
 type bulkItem struct {
 	id    string
+	place int         // in the bulk change
 	etag  iothub.ETag // of the identity that the person saw; "" for whatever it is now
 	line  int         // of the text it comes from, 0 for none
 	made  newDevice   // what to register
@@ -52,34 +57,45 @@ type newDevice struct {
 	status        string
 	keys          iothub.SymmetricKey // empty has the hub make them
 	tags, desired iothub.Document
+	// keyless says that there were keys, which a restart has forgotten.
+	keyless bool
 }
 
 // bulk is one act on many devices of a hub. It runs on the server: a page that
-// is read again shows how far it is.
+// is read again shows how far it is. What becomes of each device is kept in the
+// dashboard's store, before and after each request.
 type bulk struct {
 	id      string
 	act     string
 	hub     *Hub
 	changed *feed.Feed[struct{}] // tells open pages to look again
+	keeper  bulkKeeper
 	// forget is told of deleted devices.
 	forget func(ctx context.Context, id string)
+	undoes *bulk // the one that this takes back, or nil
 
 	mu    sync.Mutex
 	phase string
 	items []bulkItem
 	err   error     // why it stopped by itself
 	until time.Time // the hub asks to wait so long
-	stop  context.CancelFunc
+	stop  context.CancelCauseFunc
+	kept  bool // in the store
 }
 
-// bulkCounts says how far a bulk change is.
-type bulkCounts struct{ total, waiting, done, already, failed int }
+// bulkCounts says how far a bulk change is; waiting are those of which no outcome
+// is known, unsure among them.
+type bulkCounts struct{ total, waiting, unsure, done, already, failed int }
 
-func newBulk(h *Hub, act string, items []bulkItem) *bulk {
+// newBulk makes a bulk change that waits to be begun.
+func (s *Server) newBulk(h *Hub, act string, items []bulkItem) *bulk {
 	for i := range items {
-		items[i].state = itemWaiting
+		items[i].place, items[i].state = i, itemWaiting
 	}
-	return &bulk{id: randomHex(6), act: act, hub: h, changed: feed.New[struct{}](1), phase: phaseAsked, items: items}
+	return &bulk{
+		id: randomHex(6), act: act, hub: h, changed: feed.New[struct{}](1), phase: phaseAsked, items: items, keeper: bulkKeeper{s.store, s.now, s.log},
+		forget: func(ctx context.Context, id string) { s.forgetSimulated(ctx, h, id) },
+	}
 }
 
 // itemsOf makes items of a list's devices.
@@ -98,6 +114,9 @@ func (b *bulk) counts() bulkCounts {
 		switch i.state {
 		case itemWaiting:
 			c.waiting++
+		case itemUnsure:
+			c.waiting++
+			c.unsure++
 		case itemDone:
 			c.done++
 		case itemAlready:
@@ -117,40 +136,61 @@ func (b *bulk) begin(base context.Context, from ...string) (context.Context, boo
 	if !slices.Contains(from, b.phase) {
 		return nil, false
 	}
-	ctx, cancel := context.WithCancel(base)
+	ctx, cancel := context.WithCancelCause(base)
 	b.phase, b.err, b.stop = phaseRunning, nil, cancel
 	return ctx, true
 }
 
 // again makes failed devices wait once more, for whatever their identity is now.
-func (b *bulk) again() {
+func (b *bulk) again(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.phase == phaseRunning {
-		return
+	if b.phase == phaseRunning || b.phase == phaseAsked {
+		return nil
 	}
+	var list []bulkItem
 	for i := range b.items {
 		if item := &b.items[i]; item.state == itemFailed {
 			item.state, item.err, item.etag = itemWaiting, nil, ""
+			list = append(list, *item)
 		}
 	}
 	b.phase = phaseStopped
+	return b.keeper.items(ctx, b, list)
 }
 
-// halt stops after the request under way.
-func (b *bulk) halt() {
+// errEnding is why what runs stops when the program ends.
+var errEnding = errors.New("the program ends")
+
+// halt stops after the request under way; why is nil when a person asks for it.
+func (b *bulk) halt(why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stop != nil {
-		b.stop()
+		b.stop(why)
 	}
 }
+
+// leave gives up what waits, if nothing runs.
+func (b *bulk) leave(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.unfinished() {
+		return nil
+	}
+	b.phase, b.err = phaseDone, nil
+	return b.keeper.phase(ctx, b)
+}
+
+// unfinished reports whether it stands still with something left; the lock is
+// held.
+func (b *bulk) unfinished() bool { return b.phase == phaseStopped || b.phase == phaseInterrupted }
 
 // run does what waits, a request at a time. base outlives a stop: a request that
 // was sent is waited for.
 func (b *bulk) run(base, stopping context.Context) {
-	defer b.halt()
-	var failed error
+	defer b.halt(nil)
+	failed := b.keeper.begin(base, b)
 	for failed == nil && stopping.Err() == nil {
 		chunk := b.next()
 		if len(chunk) == 0 {
@@ -159,13 +199,43 @@ func (b *bulk) run(base, stopping context.Context) {
 		failed = b.do(base, stopping, chunk)
 		b.changed.Publish(struct{}{})
 	}
+	b.rest(base, failed, errors.Is(context.Cause(stopping), errEnding))
+	b.changed.Publish(struct{}{})
+}
+
+// rest notes that it runs no longer, and why.
+func (b *bulk) rest(base context.Context, failed error, ending bool) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.phase, b.err, b.until = phaseDone, failed, time.Time{}
 	if b.counts().waiting > 0 {
 		b.phase = phaseStopped
+		if ending {
+			b.phase = phaseInterrupted
+		}
 	}
+	if err := b.keeper.phase(base, b); err != nil {
+		b.keeper.log.Error("phase of a bulk change is not kept", "bulk", b.id, "error", err)
+	}
+}
+
+// allDone are the devices that the act was done to; at those that it is unsure of
+// it looks first. They are none while the act runs.
+func (b *bulk) allDone(ctx context.Context) ([]bulkItem, error) {
+	b.mu.Lock()
+	phase, err := b.phase, b.err
 	b.mu.Unlock()
-	b.changed.Publish(struct{}{})
+	ctx, ok := b.begin(ctx, phaseStopped, phaseInterrupted, phaseDone)
+	if !ok {
+		return nil, nil
+	}
+	defer b.halt(nil)
+	looked := b.look(ctx, b.some(0, itemUnsure))
+	b.mu.Lock()
+	b.phase, b.err = phase, err
+	looked = errors.Join(looked, b.keeper.phase(ctx, b))
+	b.mu.Unlock()
+	return b.some(0, itemDone), looked
 }
 
 // Devices of one request. A cloud hub counts each against its throttle, so that
@@ -181,54 +251,80 @@ func (b *bulk) next() []bulkItem {
 	if b.hub.Local {
 		most = chunkLocal
 	}
+	return b.some(most, itemWaiting, itemUnsure)
+}
+
+// some are copies of the first devices in those states, at most so many; 0 is no
+// bound.
+func (b *bulk) some(most int, states ...string) []bulkItem {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var chunk []bulkItem
+	var list []bulkItem
 	for _, i := range b.items {
-		if i.state == itemWaiting && len(chunk) < most {
-			chunk = append(chunk, i)
+		if slices.Contains(states, i.state) {
+			list = append(list, i)
+		}
+		if most > 0 && len(list) == most {
+			break
 		}
 	}
-	return chunk
+	return list
 }
 
 // note keeps the outcomes of a chunk.
-func (b *bulk) note(chunk []bulkItem) {
+func (b *bulk) note(ctx context.Context, chunk []bulkItem) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	byID := make(map[string]bulkItem, len(chunk))
 	for _, i := range chunk {
-		byID[i.id] = i
+		b.items[i.place].state, b.items[i.place].err = i.state, i.err
 	}
-	for n := range b.items {
-		if i, ok := byID[b.items[n].id]; ok {
-			b.items[n].state, b.items[n].err = i.state, i.err
-		}
-	}
+	return b.keeper.items(ctx, b, chunk)
 }
 
 // do carries a chunk out. The error is one that the next request would meet too.
-func (b *bulk) do(base, stopping context.Context, chunk []bulkItem) error {
-	defer func() { b.note(chunk) }()
+func (b *bulk) do(base, stopping context.Context, chunk []bulkItem) (err error) {
+	if err := b.look(stopping, chunk); err != nil || stopping.Err() != nil {
+		return err
+	}
+	chunk = slices.DeleteFunc(chunk, func(i bulkItem) bool { return i.state != itemWaiting })
+	defer func() { err = errors.Join(err, b.note(base, chunk)) }()
 	requests := make([]hubclient.BulkItem, len(chunk))
 	if err := b.prepare(stopping, chunk, requests); err != nil {
 		return err
 	}
 	var send []hubclient.BulkItem
-	for n, i := range chunk {
-		if i.state == itemWaiting && requests[n].Mode != "" {
+	for n := range chunk {
+		if chunk[n].state == itemWaiting && requests[n].Mode != "" {
+			chunk[n].state = itemUnsure
 			send = append(send, requests[n])
 		}
 	}
 	if len(send) == 0 {
 		return nil
 	}
-	result, err := b.send(base, stopping, send)
-	if err != nil && stopping.Err() != nil && isThrottled(err) {
-		return nil // it was not executed, and goes on waiting
+	if err := b.note(base, chunk); err != nil {
+		unsend(chunk)
+		return err // nothing is sent that could be forgotten
 	}
-	b.settle(base, chunk, requests, result, err)
+	result, err := b.send(base, stopping, send)
+	switch {
+	case err != nil && stopping.Err() != nil && isThrottled(err):
+		unsend(chunk) // it was not executed
+		return nil
+	case err != nil && base.Err() != nil:
+		return err // the program ends before the answer
+	}
+	b.settle(base, chunk, result, err)
 	return err
+}
+
+// unsend makes what was not sent after all wait on.
+func unsend(chunk []bulkItem) {
+	for n := range chunk {
+		if chunk[n].state == itemUnsure {
+			chunk[n].state = itemWaiting
+		}
+	}
 }
 
 func isThrottled(err error) bool {
@@ -267,14 +363,14 @@ func (b *bulk) waiting(wait time.Duration) {
 }
 
 // settle keeps what became of a chunk that was sent.
-func (b *bulk) settle(ctx context.Context, chunk []bulkItem, sent []hubclient.BulkItem, result iothub.BulkResult, err error) {
+func (b *bulk) settle(ctx context.Context, chunk []bulkItem, result iothub.BulkResult, err error) {
 	refused := map[string]iothub.BulkError{}
 	for _, e := range result.Errors {
 		refused[e.DeviceID] = e
 	}
 	for n := range chunk {
 		i := &chunk[n]
-		if i.state != itemWaiting || sent[n].Mode == "" {
+		if i.state != itemUnsure {
 			continue
 		}
 		e, no := refused[i.id]
@@ -288,7 +384,7 @@ func (b *bulk) settle(ctx context.Context, chunk []bulkItem, sent []hubclient.Bu
 		default:
 			i.state, i.err = itemFailed, bulkRefusal(e)
 		}
-		if b.act == actDelete && i.state != itemFailed && b.forget != nil {
+		if b.act == actDelete && i.state != itemFailed {
 			b.forget(ctx, i.id)
 		}
 	}

@@ -58,11 +58,14 @@ func (s *Server) bulkNew(c echo.Context) error {
 
 // askBulk leads to the page of a new bulk change.
 func (s *Server) askBulk(c echo.Context, act string, items []bulkItem) error {
-	h := hubOf(c)
-	b := newBulk(h, act, items)
-	b.forget = func(ctx context.Context, id string) { s.forgetSimulated(ctx, h, id) }
-	s.bulks.add(b)
-	return goTo(c, h.bulkPath(b.id))
+	return s.offerBulk(c, s.newBulk(hubOf(c), act, items))
+}
+
+func (s *Server) offerBulk(c echo.Context, b *bulk) error {
+	if err := s.bulks.add(c.Request().Context(), b); err != nil {
+		return err
+	}
+	return goTo(c, b.hub.bulkPath(b.id))
 }
 
 // bulkPage asks, or says how far it is.
@@ -115,6 +118,11 @@ func (s *Server) bulkStart(c echo.Context) error {
 		return s.showBulk(c, http.StatusUnprocessableEntity, text.T(c.Request().Context(), "bulk.not-confirmed", "Word", word))
 	}
 	s.bulks.start(b, phaseAsked)
+	if b.undoes != nil {
+		if err := b.undoes.leave(c.Request().Context()); err != nil {
+			return err
+		}
+	}
 	return goTo(c, b.hub.bulkPath(b.id))
 }
 
@@ -124,7 +132,7 @@ func (s *Server) bulkStop(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b.halt()
+	b.halt(nil)
 	return goTo(c, b.hub.bulkPath(b.id))
 }
 
@@ -135,10 +143,57 @@ func (s *Server) bulkRetry(c echo.Context) error {
 		return err
 	}
 	if c.FormValue("retry") == "failed" {
-		b.again()
+		if err := b.again(c.Request().Context()); err != nil {
+			return err
+		}
 	}
-	s.bulks.start(b, phaseStopped)
+	s.bulks.start(b, phaseStopped, phaseInterrupted)
 	return goTo(c, b.hub.bulkPath(b.id))
+}
+
+// bulkLeave gives up what waits.
+func (s *Server) bulkLeave(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	if err := b.leave(c.Request().Context()); err != nil {
+		return err
+	}
+	return goTo(c, b.hub.bulkPath(b.id))
+}
+
+// inverses are the acts that take an act back.
+var inverses = map[string]string{actEnable: actDisable, actDisable: actEnable, actCreate: actDelete}
+
+// bulkUndo asks about taking back what was done, on a page of its own.
+func (s *Server) bulkUndo(c echo.Context) error {
+	b, err := s.bulkOf(c)
+	if err != nil {
+		return err
+	}
+	act := inverses[b.act]
+	if act == "" {
+		return badForm(fmt.Errorf("%s cannot be taken back", b.act))
+	}
+	done, err := b.allDone(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if len(done) == 0 {
+		return goTo(c, b.hub.bulkPath(b.id))
+	}
+	var items []bulkItem
+	for _, i := range done {
+		item := bulkItem{id: i.id}
+		if d, known := b.hub.Fleet.Get(i.id); known && act == actDelete {
+			item.etag = d.Identity().ETag // a status is set back whatever else has changed since
+		}
+		items = append(items, item)
+	}
+	undo := s.newBulk(b.hub, act, items)
+	undo.undoes = b
+	return s.offerBulk(c, undo)
 }
 
 // freely is how many devices are changed without typing how many they are.
@@ -164,6 +219,7 @@ type bulkData struct {
 	Phase   string         `json:"phase"`
 	Total   int            `json:"total"`
 	Waiting int            `json:"waiting"`
+	Unsure  int            `json:"unsure"` // of those waiting: sent, but the answer was never seen
 	Done    int            `json:"done"`
 	Already int            `json:"already"` // were as wanted
 	Failed  int            `json:"failed"`
@@ -181,7 +237,7 @@ func (b *bulk) data() bulkData {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.counts()
-	data := bulkData{Act: b.act, Phase: b.phase, Total: n.total, Waiting: n.waiting, Done: n.done, Already: n.already, Failed: n.failed, Devices: []bulkItemData{}}
+	data := bulkData{Act: b.act, Phase: b.phase, Total: n.total, Waiting: n.waiting, Unsure: n.unsure, Done: n.done, Already: n.already, Failed: n.failed, Devices: []bulkItemData{}}
 	for _, i := range b.items {
 		item := bulkItemData{DeviceID: i.id, Line: i.line, State: i.state}
 		if i.err != nil {

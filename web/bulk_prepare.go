@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,8 +18,12 @@ import (
 func (b *bulk) prepare(ctx context.Context, chunk []bulkItem, out []hubclient.BulkItem) error {
 	switch b.act {
 	case actCreate:
-		for n, i := range chunk {
-			out[n] = i.creation()
+		for n := range chunk {
+			if i := &chunk[n]; i.made.keyless {
+				i.state, i.err = itemFailed, errKeyless
+			} else {
+				out[n] = i.creation()
+			}
 		}
 		return nil
 	case actDelete:
@@ -26,8 +32,15 @@ func (b *bulk) prepare(ctx context.Context, chunk []bulkItem, out []hubclient.Bu
 		}
 		return nil
 	}
-	return b.readIdentities(ctx, chunk, out)
+	return b.each(ctx, chunk, func(ctx context.Context, n int) (err error) {
+		out[n], err = b.readIdentity(ctx, &chunk[n])
+		return err
+	})
 }
+
+// errKeyless is about a device that was to get keys of its own, which are not
+// kept over a restart.
+var errKeyless = &problem{status: http.StatusConflict, code: "keyless"}
 
 func (i bulkItem) creation() hubclient.BulkItem {
 	d := iothub.Device{DeviceID: i.id, Status: cmp.Or(i.made.status, iothub.StatusEnabled)}
@@ -55,7 +68,9 @@ const (
 // readPatience is how long reads of identities may wait for a throttled hub.
 const readPatience = time.Hour
 
-func (b *bulk) readIdentities(ctx context.Context, chunk []bulkItem, out []hubclient.BulkItem) error {
+// each reads something of the hub for every device of a chunk, some at a time. The
+// error is one that other devices would meet too.
+func (b *bulk) each(ctx context.Context, chunk []bulkItem, read func(ctx context.Context, n int) error) error {
 	ctx = hubclient.WithPatience(ctx, hubclient.Patience{Max: readPatience, Notify: b.waiting})
 	slots := make(chan struct{}, readersCloud)
 	if b.hub.Local {
@@ -67,7 +82,7 @@ func (b *bulk) readIdentities(ctx context.Context, chunk []bulkItem, out []hubcl
 		slots <- struct{}{}
 		readers.Go(func() {
 			defer func() { <-slots }()
-			out[n], errs[n] = b.readIdentity(ctx, &chunk[n])
+			errs[n] = read(ctx, n)
 		})
 	}
 	readers.Wait()
@@ -80,13 +95,65 @@ func (b *bulk) readIdentities(ctx context.Context, chunk []bulkItem, out []hubcl
 	return nil
 }
 
+// look finds out what became of the devices of a chunk whose request was sent but
+// whose answer was never seen.
+func (b *bulk) look(ctx context.Context, chunk []bulkItem) error {
+	if !slices.ContainsFunc(chunk, func(i bulkItem) bool { return i.state == itemUnsure }) {
+		return nil
+	}
+	err := b.each(ctx, chunk, func(ctx context.Context, n int) error {
+		if chunk[n].state != itemUnsure {
+			return nil
+		}
+		return b.lookAt(ctx, &chunk[n])
+	})
+	return errors.Join(err, b.note(ctx, chunk))
+}
+
+// lookAt tells whether a device is as the act would have made it. If so, that was
+// most likely the act.
+func (b *bulk) lookAt(ctx context.Context, i *bulkItem) error {
+	t, err := b.hub.Client.GetTwin(ctx, i.id)
+	there := err == nil
+	if err != nil && !isGone(err) {
+		return err
+	}
+	i.state = itemWaiting
+	switch b.act {
+	case actDelete:
+		if !there {
+			i.state = itemDone
+			b.forget(ctx, i.id)
+		}
+	case actCreate:
+		if there && i.made.is(t) {
+			i.state = itemDone
+		}
+	default:
+		if there && t.Status == b.wantedStatus() {
+			i.state = itemDone
+		}
+	}
+	return nil
+}
+
+// is reports whether a twin is that of the new device.
+func (d newDevice) is(t *iothub.Twin) bool {
+	return t.Status == cmp.Or(d.status, iothub.StatusEnabled) && len(iothub.Diff(t.Tags, d.tags)) == 0 &&
+		len(iothub.Diff(t.Properties.Desired.Value, d.desired)) == 0
+}
+
+func (b *bulk) wantedStatus() string {
+	if b.act == actDisable {
+		return iothub.StatusDisabled
+	}
+	return iothub.StatusEnabled
+}
+
 // readIdentity reads a device and says how to write its status. The error is
 // one that other devices would meet too.
 func (b *bulk) readIdentity(ctx context.Context, i *bulkItem) (hubclient.BulkItem, error) {
-	wanted := iothub.StatusEnabled
-	if b.act == actDisable {
-		wanted = iothub.StatusDisabled
-	}
+	wanted := b.wantedStatus()
 	d, err := b.hub.Client.GetDevice(ctx, i.id)
 	refused, isRefused := errors.AsType[*iothub.Error](err)
 	switch {

@@ -58,8 +58,14 @@ func (s *Server) bulkProps(ctx context.Context, b *bulk) views.BulkProps {
 	if n.already > 0 {
 		p.Already = text.T(ctx, "bulk.already."+b.act, "Count", n.already)
 	}
-	if b.phase == phaseStopped && n.waiting > 0 {
-		p.GoOn = text.T(ctx, "bulk.go-on", "Count", n.waiting)
+	if n.unsure > 0 && b.phase != phaseRunning {
+		p.Unsure = text.T(ctx, "bulk.unsure", "Count", n.unsure)
+	}
+	if b.unfinished() && n.waiting > 0 {
+		p.GoOn, p.Leave = text.T(ctx, "bulk.go-on", "Count", n.waiting), text.T(ctx, "bulk.leave")
+	}
+	if inverses[b.act] != "" && b.phase != phaseRunning && n.done+n.unsure > 0 {
+		p.Undo = text.T(ctx, "bulk.undo")
 	}
 	if wait := time.Until(b.until); wait > 0 {
 		p.Wait = text.T(ctx, "bulk.wait", "Span", text.Span(ctx, wait))
@@ -69,6 +75,21 @@ func (s *Server) bulkProps(ctx context.Context, b *bulk) views.BulkProps {
 	}
 	p.Items, p.More = s.results(ctx, b)
 	return p
+}
+
+// bulkNotes lead to what is under way on a hub, or was interrupted.
+func (s *Server) bulkNotes(ctx context.Context, h *Hub) (notes []views.PageNote) {
+	for _, b := range s.bulks.unfinished(h) {
+		b.mu.Lock()
+		n := b.counts()
+		note := views.PageNote{
+			Text: text.T(ctx, "bulk."+b.phase+"."+b.act, "Count", n.done+n.already, "Total", n.total), Warning: b.phase != phaseRunning,
+			Link: views.Link{Label: text.T(ctx, "bulk.note."+b.phase), Href: h.bulkPath(b.id)},
+		}
+		b.mu.Unlock()
+		notes = append(notes, note)
+	}
+	return notes
 }
 
 // preview are the first devices of what is asked; the lock is held.
@@ -108,10 +129,10 @@ func (d newDevice) describe(ctx context.Context) string {
 // held.
 func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, more string) {
 	left := 0
-	for _, state := range []string{itemFailed, itemDone, itemAlready} {
+	for _, state := range []string{itemFailed, itemUnsure, itemDone, itemAlready} {
 		for _, i := range b.items {
 			switch {
-			case i.state != state:
+			case i.state != state, state == itemUnsure && b.phase == phaseRunning:
 				continue
 			case len(items) == bulkResults:
 				left++

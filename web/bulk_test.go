@@ -215,3 +215,186 @@ func TestBulkLive(t *testing.T) {
 	ask.form("[data-testid=bulk-ask]").press("")
 	tab.waitFor(`id="bulk-state"`, `data-phase="done"`, "3 were enabled already.")
 }
+
+// interrupted begins an act on the devices d000, d001 … and ends the program
+// while the answer to the second request of 25 is on its way: as if it were
+// killed, or in an orderly way. It returns the page's path on the program that
+// was started after that.
+func (b *board) interrupted(act string, n int, killed bool) string {
+	b.t.Helper()
+	var sent atomic.Int32
+	holds, release := make(chan struct{}), make(chan struct{})
+	b.answered.Store(new(func(r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/devices" && sent.Add(1) == 2 {
+			close(holds)
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	form := b.choose("", act).form("[data-testid=bulk-ask]")
+	form.Set("confirm", fmt.Sprint(n))
+	path := form.press("").wantStatus(http.StatusOK).path
+	<-holds
+	old := b.server
+	if killed {
+		b.t.Cleanup(func() { close(release) }) // what happens to it after its death is not seen
+	} else {
+		closeServer(b.t, old)
+	}
+	b.serve()
+	return path
+}
+
+// state reads a bulk change's page as data.
+func (b *board) state(path string) (data bulkData) {
+	b.t.Helper()
+	_, body := b.body(http.MethodGet, path+"?format=json", nil)
+	if err := json.Unmarshal([]byte(body), &data); err != nil {
+		b.t.Fatal(err, body)
+	}
+	return data
+}
+
+func (b *board) enabled() (n int) {
+	b.t.Helper()
+	list, err := b.client.ListDevices(b.t.Context(), 1000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, d := range list {
+		if d.Status == iothub.StatusEnabled {
+			n++
+		}
+	}
+	return n
+}
+
+func TestBulkInterrupted(t *testing.T) {
+	for name, killed := range map[string]bool{"killed": true, "ended": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBoardOf(t, false)
+			b.devices("d", 60)
+			b.known(60)
+			path := b.interrupted(actDisable, 60, killed)
+			got := b.state(path)
+			if got.Phase != phaseInterrupted || got.Done != 25 || got.Unsure != 25 || got.Waiting != 35 || got.Total != 60 {
+				t.Fatalf("%s: %d done, %d waiting, %d of them unsure", got.Phase, got.Done, got.Waiting, got.Unsure)
+			}
+			for _, from := range []string{"/h/local", "/h/local/devices", "/h/local/changes"} {
+				p := b.get(from)
+				p.wantPart("[data-testid=page-note]", "Interrupted: 25 of 60 devices are disabled.")
+				if to := p.href("[data-testid=page-note] a"); to != path {
+					t.Errorf("%s leads to %s", from, to)
+				}
+			}
+			p := b.get(path)
+			p.wantPart("[data-testid=bulk-state]", "Of 25 devices it is not known whether it was done")
+			b.post(path+"/retry", map[string]string{"retry": "waiting"})
+			if got := b.finished(path); got.Done != 60 || got.Already != 0 || got.Phase != phaseDone {
+				t.Errorf("%s: %d done, %d already", got.Phase, got.Done, got.Already)
+			}
+			if n := b.enabled(); n != 0 {
+				t.Errorf("%d are still enabled", n)
+			}
+			if notes := b.get("/h/local/changes").all("[data-testid=page-note]"); len(notes) != 0 {
+				t.Error("what is done is still told of")
+			}
+			b.serve()
+			if got := b.state(path); got.Done != 60 || got.Phase != phaseDone {
+				t.Errorf("after another start: %+v", got)
+			}
+		})
+	}
+}
+
+// TestBulkInterruptedUndo takes back what was done, the devices of the unanswered
+// request among them, and nothing else.
+func TestBulkInterruptedUndo(t *testing.T) {
+	b := newBoardOf(t, false)
+	b.devices("d", 60)
+	d, err := b.client.GetDevice(t.Context(), "d059")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Status = iothub.StatusDisabled // before, by another
+	if _, err := b.client.UpdateDevice(t.Context(), d, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.known(60)
+	path := b.interrupted(actDisable, 60, true)
+	ask := b.post(path+"/undo", nil).wantStatus(http.StatusOK)
+	ask.want("h1", "Enable 50 devices")
+	undo := ask.form("[data-testid=bulk-ask]").press("").path
+	if got := b.finished(undo); got.Done != 50 || got.Failed != 0 {
+		t.Errorf("%+v", got)
+	}
+	if n := b.enabled(); n != 59 {
+		t.Errorf("%d are enabled, want all but the one that another disabled", n)
+	}
+	if notes := b.get("/h/local/changes").all("[data-testid=page-note]"); len(notes) != 0 {
+		t.Error("what was taken back still waits for a decision")
+	}
+}
+
+// TestBulkInterruptedAdding goes on with devices to add. Those that were to get
+// keys of their own need their line again.
+func TestBulkInterruptedAdding(t *testing.T) {
+	b := newBoardOf(t, false)
+	b.known(0)
+	csv := "deviceId,desired.interval,primaryKey,secondaryKey\n"
+	for i := range 52 {
+		key := ""
+		if i == 51 {
+			key = "c2VjcmV0"
+		}
+		csv += fmt.Sprintf("d%03d,1.0,%s,%s\n", i, key, key)
+	}
+	var sent atomic.Int32
+	holds := make(chan struct{})
+	b.answered.Store(new(func(r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/devices" && sent.Add(1) == 2 {
+			close(holds)
+			<-r.Context().Done()
+		}
+	}))
+	ask := b.post("/h/local/import", map[string]string{"by": "csv", "csv": csv}).wantStatus(http.StatusOK)
+	form := ask.form("[data-testid=bulk-ask]")
+	form.Set("confirm", "52")
+	path := form.press("").wantStatus(http.StatusOK).path
+	<-holds
+	closeServer(t, b.server)
+	b.serve()
+	if got := b.state(path); got.Done != 25 || got.Unsure != 25 || got.Waiting != 27 {
+		t.Fatalf("%+v", got)
+	}
+	b.post(path+"/retry", map[string]string{"retry": "waiting"})
+	if got := b.finished(path); got.Done != 51 || got.Failed != 1 {
+		t.Errorf("%d done, %d failed", got.Done, got.Failed)
+	}
+	b.get(path).wantPart("[data-outcome=failed]", "Twinboard does not keep keys when it ends")
+	wantDocument(t, "desired", b.twin("d050").Properties.Desired.Value, `{"interval":1.0}`)
+	b.known(51)
+	b.post(path+"/undo", nil).want("h1", "Delete 51 devices")
+}
+
+func TestBulkLeft(t *testing.T) {
+	b := newBoardOf(t, false)
+	b.devices("d", 60)
+	b.known(60)
+	path := b.interrupted(actDelete, 60, false)
+	p := b.get(path)
+	if len(p.all("[data-testid=bulk-undo-2]")) != 0 {
+		t.Error("deleting is offered to be undone")
+	}
+	b.post(path+"/undo", nil).wantStatus(http.StatusBadRequest)
+	b.post(path+"/leave", nil).want("#bulk-lead", "25 of 60 devices are deleted.")
+	b.serve()
+	if got := b.state(path); got.Phase != phaseDone || got.Waiting != 35 {
+		t.Errorf("%+v", got)
+	}
+	if notes := b.get("/h/local").all("[data-testid=page-note]"); len(notes) != 0 {
+		t.Error("what was left still waits for a decision")
+	}
+}

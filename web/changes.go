@@ -106,6 +106,7 @@ func (s *Server) changesPage(c echo.Context) error {
 	}
 	page.LiveURL += "&newest=" + strconv.FormatInt(newest, 10)
 	page.Title = text.T(ctx, "changes.title")
+	page.Notes = s.bulkNotes(ctx, h)
 	if len(list) > 0 {
 		q := a.values()
 		q.Del("before")

@@ -38,6 +38,7 @@ func (s *Server) devicesPage(c echo.Context) error {
 	p := s.devicesProps(c.Request().Context(), h, l, list)
 	p.Columns = columnChooser(c.Request().Context(), h.devicesPath(), l, known)
 	page.Title = text.T(c.Request().Context(), "devices.title")
+	page.Notes = s.bulkNotes(c.Request().Context(), h)
 	page.LiveURL += "&rows=" + url.QueryEscape(rowsToken(list.Devices))
 	csv := ""
 	if list.Total > 0 {

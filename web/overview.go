@@ -50,6 +50,7 @@ func (s *Server) overviewPage(c echo.Context) error {
 	page.LiveURL += "&shape=" + p.Shape
 	page.Heading = text.T(ctx, "overview.title")
 	page.Title = text.T(ctx, "overview.page", "Hub", h.Name, "Answer", strings.TrimSuffix(p.Lead, "."))
+	page.Notes = s.bulkNotes(ctx, h)
 	return render(c, http.StatusOK, views.OverviewPage(page, p))
 }
 

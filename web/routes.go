@@ -58,6 +58,8 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/bulk/:bulk/start", s.bulkStart)
 	h.POST("/bulk/:bulk/stop", s.bulkStop)
 	h.POST("/bulk/:bulk/retry", s.bulkRetry)
+	h.POST("/bulk/:bulk/leave", s.bulkLeave)
+	h.POST("/bulk/:bulk/undo", s.bulkUndo)
 	h.GET("/devices/:id", s.devicePage)
 	h.GET("/devices/:id/delete", s.deviceDeletePage)
 	h.POST("/devices/:id/delete", s.deviceDelete)

@@ -101,8 +101,12 @@ func checkOptions(o Options) error {
 	return nil
 }
 
-// Start begins to write down what changes on the hubs, until ctx ends or Close.
+// Start brings back what an earlier end of the program interrupted, and begins to
+// write down what changes on the hubs, until ctx ends or Close.
 func (s *Server) Start(ctx context.Context) {
+	if err := s.loadBulks(ctx); err != nil {
+		s.log.Error("changes of many devices are not brought back", "error", err)
+	}
 	for _, j := range s.journals {
 		j.start(ctx)
 	}

@@ -24,6 +24,7 @@ import (
 	"twinboard/hubclient/fleet"
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub"
+	"twinboard/web/store"
 )
 
 // board is a dashboard on a real hub, and a person with a browser.
@@ -33,6 +34,7 @@ type board struct {
 	client *hubclient.Client
 	fleet  *fleet.Fleet
 	url    string
+	store  *store.Store
 	server *Server
 	person *http.Client
 	ahead  atomic.Int64 // how far the dashboard's clock is ahead
@@ -42,6 +44,9 @@ type board struct {
 	written sync.Map // device id → version of its twin after the last write
 	// refuse answers requests of the dashboard in the hub's place; nil lets pass.
 	refuse atomic.Pointer[func(*http.Request) *iothub.Error]
+	// answered is called when the hub has answered, before the dashboard hears of
+	// it.
+	answered atomic.Pointer[func(*http.Request)]
 }
 
 // refusing is the transport between dashboard and hub.
@@ -59,7 +64,11 @@ func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 			}, nil
 		}
 	}
-	return r.Transport.RoundTrip(req)
+	resp, err := r.Transport.RoundTrip(req)
+	if answered := r.b.answered.Load(); answered != nil {
+		(*answered)(req)
+	}
+	return resp, err
 }
 
 func newBoard(t *testing.T) *board { return newBoardOf(t, true) }
@@ -140,27 +149,44 @@ func (b *board) startDashboard() {
 	b.t.Cleanup(transport.CloseIdleConnections)
 	b.fleet = fleet.New(b.client, fleet.Options{Crawl: b.crawl})
 	b.fleet.Start(b.t.Context())
-	b.server, err = New(Options{Store: openStore(b.t), Now: b.now, Hubs: []Hub{{
-		Slug: "local", Name: "local", Local: b.local, HostName: cs.HostName, Client: b.client, Fleet: b.fleet,
+	b.store = openStore(b.t)
+	b.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.fleet.Close(ctx); err != nil {
+			b.t.Error("close fleet:", err)
+		}
+	})
+	b.serve()
+}
+
+// serve begins to serve what the store holds.
+func (b *board) serve() {
+	b.t.Helper()
+	var err error
+	b.server, err = New(Options{Store: b.store, Now: b.now, Hubs: []Hub{{
+		Slug: "local", Name: "local", Local: b.local, HostName: b.client.Host(), Client: b.client, Fleet: b.fleet,
 		DeviceHostName: b.hub.DeviceHostName(), CAFile: b.hub.CAFile(),
 	}}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.server.Start(b.t.Context())
-	web := httptest.NewServer(b.server.Handler())
+	web, server := httptest.NewServer(b.server.Handler()), b.server
 	b.url = web.URL
 	b.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.server.Close(ctx); err != nil {
-			b.t.Error("close dashboard:", err)
-		}
+		closeServer(b.t, server)
 		web.Close()
-		if err := b.fleet.Close(ctx); err != nil {
-			b.t.Error("close fleet:", err)
-		}
 	})
+}
+
+func closeServer(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Close(ctx); err != nil {
+		t.Error("close dashboard:", err)
+	}
 }
 
 // device registers a device with tags and desired, given as JSON.

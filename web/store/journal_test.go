@@ -241,7 +241,7 @@ func TestJournalOfAnOlderFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dashboard.db")
 	s := open(t, path)
 	ctx := t.Context()
-	for _, statement := range []string{"DROP TABLE journal", "DROP TABLE watched", "DROP TABLE setting", "DROP TABLE tutorial_step", "DROP TABLE tutorial", "PRAGMA user_version = 0"} {
+	for _, statement := range []string{"DROP TABLE bulk_item", "DROP TABLE bulk", "DROP TABLE journal", "DROP TABLE watched", "DROP TABLE setting", "DROP TABLE tutorial_step", "DROP TABLE tutorial", "PRAGMA user_version = 0"} {
 		if _, err := s.db.ExecContext(ctx, statement); err != nil {
 			t.Fatal(err)
 		}

@@ -96,3 +96,29 @@ CREATE INDEX watched_hub ON watched (hub, id);
 -- the id by itself.
 CREATE INDEX journal_hub ON journal (hub);
 CREATE INDEX journal_section ON journal (hub, section);
+
+-- step 4
+
+-- Acts on many devices, with what became of each: after a restart one can see
+-- what was done and go on. The keys that a new device was to get are not in it.
+CREATE TABLE bulk (
+	id    TEXT PRIMARY KEY,
+	hub   TEXT NOT NULL,
+	act   TEXT NOT NULL,
+	phase TEXT NOT NULL,
+	at    INTEGER NOT NULL -- when it began
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX bulk_hub ON bulk (hub, at);
+
+CREATE TABLE bulk_item (
+	bulk      TEXT NOT NULL REFERENCES bulk (id) ON DELETE CASCADE,
+	place     INTEGER NOT NULL, -- in the order of the act, from 0
+	device_id TEXT NOT NULL,
+	etag      TEXT NOT NULL, -- of the identity that the person saw, '' for any
+	line      INTEGER NOT NULL, -- of the text it comes from, 0 for none
+	made      TEXT NOT NULL, -- JSON, what to register
+	state     TEXT NOT NULL,
+	error     TEXT NOT NULL, -- JSON, why it failed
+	PRIMARY KEY (bulk, place)
+) STRICT, WITHOUT ROWID;

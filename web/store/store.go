@@ -1,6 +1,6 @@
 // Package store is what the dashboard itself remembers, in one SQLite file:
-// settings of a hub, how far a learner is in the tutorial, and the journal of
-// changes made through the dashboard. It keeps no copy of a hub's devices and
+// settings of a hub, how far a learner is in the tutorial, the journal of changes,
+// and acts on many devices with what became of each. It keeps no copy of a hub's devices and
 // never a secret, and nobody outside it sees SQL.
 package store
 
