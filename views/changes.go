@@ -34,6 +34,7 @@ type ChangeRow struct {
 	Time         AgeProps
 	Device, Href string
 	Devices      string // "3 devices" instead of Device, for several
+	Gone         bool   // the device is no longer registered
 	// Kind is "tags", "desired" or "state".
 	Kind       string
 	Was, State string // of a state

@@ -5,6 +5,8 @@ package views
 type HistoryProps struct {
 	Tabs []Tab
 	Lead string
+	// Gone says that the device or module is no longer registered, "" while it is.
+	Gone string
 	// Watched says since when Twinboard has watched, which is as far as this
 	// reaches.
 	Watched string
@@ -15,6 +17,26 @@ type HistoryProps struct {
 	CSVHref string // of all changes
 	NowHref string
 	Past    *PastProps
+	Compare *DifferenceProps
+	Chooser *HistoryChooser
+}
+
+// HistoryChooser offers two versions to compare, by links to the same page: From
+// and To are what can be chosen.
+type HistoryChooser struct {
+	Path     string
+	From, To []Option
+}
+
+// DifferenceProps is what differs between two versions of a device.
+type DifferenceProps struct {
+	Lead     string // how much differs
+	From, To string // their times
+	// FromHref and ToHref show the device as it was; "" for now.
+	FromHref, ToHref, NowHref string
+	Same                      string // how many values do not differ
+	Unsure                    []string
+	Sections                  []PastSection // what differs
 }
 
 // PastProps is a device as it was just after a change.
@@ -28,9 +50,11 @@ type PastProps struct {
 	Sections             []PastSection
 }
 
-// PastSection is tags or desired properties at that time.
+// PastSection is tags or desired properties at that time. Then and Now head the
+// columns; there is no second one without Now.
 type PastSection struct {
 	ID, Title, Technical string
+	Then, Now            string
 	Values               []PastValue
 }
 

@@ -45,7 +45,16 @@ func (s *Server) changeRow(ctx context.Context, h *Hub, e store.Entry) views.Cha
 	if e.Section != store.State {
 		row.UndoHref = undoPath(h, e)
 	}
+	if h.isGone(e.DeviceID) {
+		row.Gone, row.Href, row.UndoHref = true, h.viewPath(subjectOfEntry(e), "history"), ""
+	}
 	return row
+}
+
+// isGone reports whether the picture of a hub is complete and has no such device.
+func (h *Hub) isGone(id string) bool {
+	_, known := h.Fleet.Get(id)
+	return !known && h.Fleet.Peek().Complete
 }
 
 // subjectOfEntry is the device or module that an entry is about.

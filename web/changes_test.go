@@ -52,6 +52,7 @@ func TestChangesPage(t *testing.T) {
 
 func TestChangesPagesAndData(t *testing.T) {
 	b := newBoard(t)
+	b.known(0) // none of the devices is registered any more
 	var list []store.Entry
 	for i := range changesPerPage + 10 {
 		list = append(list, store.Entry{
@@ -64,7 +65,7 @@ func TestChangesPagesAndData(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := b.get("/h/local/changes")
-	if got := first.lines(); len(got) != changesPerPage || !strings.Contains(got[0], "d-59 In sync → to Never reported") {
+	if got := first.lines(); len(got) != changesPerPage || !strings.Contains(got[0], "d-59 deleted In sync → to Never reported") {
 		t.Errorf("%d lines, the first is %q", len(got), got[0])
 	}
 	second := b.get(first.href("a[rel=next]"))

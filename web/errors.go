@@ -165,10 +165,27 @@ func (s *Server) explain(c echo.Context, err error) *problem {
 		k = subject{}
 	}
 	p := s.explainFor(c.Request().Context(), hubOf(c), k.device, err)
-	if k.module != "" && p.code == "no-device" {
-		return noModule(c, k, p)
+	if k.device == "" || p.code != "no-device" {
+		return p
 	}
+	if k.module != "" {
+		p = noModule(c, k, p)
+	}
+	p.actions = append(s.pastOf(c, k), p.actions...)
 	return p
+}
+
+// pastOf leads to the history of what is gone, where there is one.
+func (s *Server) pastOf(c echo.Context, k subject) []views.Link {
+	h, ctx := hubOf(c), c.Request().Context()
+	n, err := s.store.JournalCount(ctx, historyQuery(h, k), 1)
+	if err != nil {
+		s.log.Error("journal cannot be read", "device_id", k.device, "error", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return []views.Link{{Label: text.T(ctx, "history.of", "Device", k.name()), Href: h.viewPath(k, "history")}}
 }
 
 // noModule is about a module that does not exist. Whether its device does, the

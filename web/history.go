@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,47 +27,67 @@ func (h *Hub) historyPath(e store.Entry) string {
 	return h.viewPath(subjectOfEntry(e), "history") + "&at=" + strconv.FormatInt(e.ID, 10)
 }
 
-// historyAsked is what the address says: ?at= the id of an entry of the journal,
-// or a time (RFC 3339), for how it was then; ?before= the place of a page.
-// Unknown values are as good as none.
+// moment is an entry of the journal, for how it was just after that, or a time.
+// The zero value is now.
+type moment struct {
+	entry int64
+	time  time.Time
+}
+
+// parseMoment reads an id, or a time (RFC 3339); ok is false for anything else.
+func parseMoment(s string) (m moment, ok bool) {
+	if id, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return moment{entry: id}, id > 0
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	return moment{time: t}, err == nil
+}
+
+func (m moment) isNow() bool { return m == moment{} }
+
+// find is the index of the latest entry that had happened by then, -1 for none.
+func (m moment) find(entries []store.Entry) int {
+	return slices.IndexFunc(entries, func(e store.Entry) bool {
+		if m.entry > 0 {
+			return e.ID <= m.entry
+		}
+		return !e.Time.After(m.time)
+	})
+}
+
+// historyAsked is what the address says: ?at= a moment, for how it was then;
+// ?from= and to= two moments to compare, the second now when it is missing;
+// ?before= the place of a page. Unknown values are as good as none.
 type historyAsked struct {
-	before, entry int64
-	time          time.Time
+	before   int64
+	at       moment
+	compare  bool
+	from, to moment
 }
 
 func parseHistory(q url.Values) (a historyAsked) {
-	at := q.Get("at")
-	if id, err := strconv.ParseInt(at, 10, 64); err == nil {
-		a.entry = max(id, 0)
-	} else if t, err := time.Parse(time.RFC3339Nano, at); err == nil {
-		a.time = t
+	if a.from, a.compare = parseMoment(q.Get("from")); a.compare {
+		a.to, _ = parseMoment(q.Get("to"))
+		return a
 	}
-	if !a.past() {
-		before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // what is no id is the first page
-		a.before = max(before, 0)
+	if at, ok := parseMoment(q.Get("at")); ok {
+		a.at = at
+		return a
 	}
+	before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // what is no id is the first page
+	a.before = max(before, 0)
 	return a
 }
 
-// past reports whether a moment is asked for, and not the list.
-func (a historyAsked) past() bool { return a.entry > 0 || !a.time.IsZero() }
+// past reports whether one moment is asked for.
+func (a historyAsked) past() bool { return !a.at.isNow() }
 
 // most is how many entries to read.
 func (a historyAsked) most() int {
-	if a.past() {
+	if a.past() || a.compare {
 		return rollbackMost
 	}
 	return changesPerPage
-}
-
-// find is the index of the latest entry that had happened by then, -1 for none.
-func (a historyAsked) find(entries []store.Entry) int {
-	return slices.IndexFunc(entries, func(e store.Entry) bool {
-		if a.entry > 0 {
-			return e.ID <= a.entry
-		}
-		return !e.Time.After(a.time)
-	})
 }
 
 // history is what the journal knows of one device or module.
@@ -79,25 +98,57 @@ type history struct {
 	more    bool          // there are older ones than entries
 	watched []store.Span
 	now     reading
+	gone    bool // it is no longer registered
 }
 
 // readHistory reads what is asked for of the changes of a device or module.
 func (s *Server) readHistory(ctx context.Context, h *Hub, k subject, a historyAsked) (history, error) {
 	got := history{of: k, asked: a}
 	var err error
-	if got.now, err = s.twinOrMemory(ctx, h, k); err != nil {
+	if got.now, err = s.twinOrMemory(ctx, h, k); isGone(err) {
+		return s.readGone(ctx, h, got, err)
+	}
+	if err != nil {
 		return got, err
 	}
+	return got, s.readEntries(ctx, h, &got)
+}
+
+// readEntries reads what the journal holds of it.
+func (s *Server) readEntries(ctx context.Context, h *Hub, got *history) (err error) {
 	if got.watched, err = s.store.Watched(ctx, h.Slug); err != nil {
+		return err
+	}
+	q := historyQuery(h, got.of)
+	q.Before = got.asked.before
+	got.entries, err = s.store.Journal(ctx, q, got.asked.most()+1)
+	if got.more = len(got.entries) > got.asked.most(); got.more {
+		got.entries = got.entries[:got.asked.most()]
+	}
+	return err
+}
+
+// readGone is readHistory for what is no longer registered, which is refused as
+// usual when the journal does not know it either. Of its last values those are
+// known that changed while the hub was watched.
+func (s *Server) readGone(ctx context.Context, h *Hub, got history, refused error) (history, error) {
+	if err := s.readEntries(ctx, h, &got); err != nil {
 		return got, err
 	}
-	q := historyQuery(h, k)
-	q.Before = a.before
-	got.entries, err = s.store.Journal(ctx, q, a.most()+1)
-	if got.more = len(got.entries) > a.most(); got.more {
-		got.entries = got.entries[:a.most()]
+	if len(got.entries) == 0 {
+		return got, refused
 	}
-	return got, err
+	got.gone = true
+	got.now = reading{Twin: &iothub.Twin{DeviceID: got.of.device, ModuleID: got.of.module}, at: s.now()}
+	for _, e := range slices.Backward(got.entries) {
+		switch e.Section {
+		case store.Tags:
+			got.now.Tags = iothub.Merge(got.now.Tags, e.Patch)
+		case store.Desired:
+			got.now.Properties.Desired.Value = iothub.Merge(got.now.Properties.Desired.Value, e.Patch)
+		}
+	}
+	return got, nil
 }
 
 // historyQuery asks for all that is known of a device or module.
@@ -145,26 +196,43 @@ func (s *Server) historyPage(c echo.Context) error {
 		return err
 	}
 	page.LiveURL += "&newest=" + strconv.FormatInt(newest, 10)
-	s.twinFrame(c, &page, got.now, s.drift(got.now))
-	head := twinHead(ctx, h, got.now, s.now())
-	head.EditHref = ""
-	page.Actions = views.TwinHead(head)
+	if got.gone {
+		s.subjectFrame(c, &page, k, text.T(ctx, "devices.gone"))
+		page.Back = views.Link{Label: text.T(ctx, "changes.title"), Href: h.changesPath()}
+	} else {
+		s.twinFrame(c, &page, got.now, s.drift(got.now))
+		head := twinHead(ctx, h, got.now, s.now())
+		head.EditHref = ""
+		page.Actions = views.TwinHead(head)
+	}
 	return render(c, http.StatusOK, views.HistoryPage(page, s.historyProps(ctx, h, got)))
 }
 
-// historyProps is the list, or how the device was where that is known.
+// historyProps is the list, or how the device was, or what differs between two
+// moments, where that is known.
 func (s *Server) historyProps(ctx context.Context, h *Hub, got history) views.HistoryProps {
 	p := views.HistoryProps{
-		Tabs: twinTabs(ctx, h, got.of, "history"), Lead: text.T(ctx, "history.none"),
-		Watched: text.T(ctx, "history.unwatched"), NowHref: h.viewPath(got.of, "history"),
+		Lead:    text.T(ctx, "history.none"),
+		Watched: text.T(ctx, "history.unwatched"), NowHref: h.viewPath(got.of, "history"), Chooser: historyChooser(ctx, h, got),
+	}
+	if got.gone {
+		p.Gone = text.T(ctx, "history.gone")
+	} else {
+		p.Tabs = twinTabs(ctx, h, got.of, "history")
 	}
 	if len(got.watched) > 0 {
 		since := got.watched[0].Since.Local()
 		p.Watched = text.T(ctx, "history.watched", "When", text.Date(ctx, since)+", "+text.ClockShort(ctx, since))
 	}
-	if got.asked.past() {
-		if chosen := got.asked.find(got.entries); chosen >= 0 {
+	switch {
+	case got.asked.past():
+		if chosen := got.asked.at.find(got.entries); chosen >= 0 {
 			p.Past = s.pastProps(ctx, h, got, chosen)
+			return p
+		}
+		p.Unknown = text.T(ctx, "history.unknown")
+	case got.asked.compare:
+		if p.Compare = s.differenceProps(ctx, h, got); p.Compare != nil {
 			return p
 		}
 		p.Unknown = text.T(ctx, "history.unknown")
@@ -190,7 +258,10 @@ func (s *Server) historyDays(ctx context.Context, h *Hub, got history) []views.C
 	}
 	for _, e := range got.page() {
 		row := s.changeRow(ctx, h, e)
-		row.Device, row.Href = "", ""
+		row.Device, row.Href, row.Gone = "", "", false
+		if got.gone {
+			row.UndoHref = ""
+		}
 		row.Version = versionText(ctx, e)
 		row.Gaps = gapTexts(ctx, got.watched, e.Time, until)
 		until = e.Time
@@ -227,109 +298,6 @@ func gapTexts(ctx context.Context, watched []store.Span, from, until time.Time) 
 
 func momentText(ctx context.Context, at time.Time) string {
 	return text.Date(ctx, at.Local()) + ", " + text.Clock(ctx, at.Local())
-}
-
-// asOf rolls the twin's tags and desired properties back to just after the entry
-// at index i.
-func (got history) asOf(i int) map[store.Section]iothub.Document {
-	then := map[store.Section]iothub.Document{
-		store.Tags: got.now.section(iothub.SectionTags), store.Desired: got.now.section(iothub.SectionDesired),
-	}
-	for _, e := range got.entries[:i] {
-		if e.Section != store.State {
-			then[e.Section] = iothub.Merge(then[e.Section], e.Old)
-		}
-	}
-	return then
-}
-
-// pastProps is the device as it was just after the entry at index i.
-func (s *Server) pastProps(ctx context.Context, h *Hub, got history, i int) *views.PastProps {
-	e := got.entries[i]
-	row := s.changeRow(ctx, h, e)
-	p := &views.PastProps{
-		When: momentText(ctx, e.Time), Row: row, Changes: changeProps(ctx, entryChanges(e)),
-		Version: versionText(ctx, e), UndoHref: row.UndoHref, NowHref: h.viewPath(got.of, "history"), Unsure: gapTexts(ctx, got.watched, e.Time, s.now()),
-	}
-	if i > 0 {
-		p.NewerHref = h.historyPath(got.entries[i-1])
-	}
-	if i+1 < len(got.entries) {
-		p.OlderHref = h.historyPath(got.entries[i+1])
-	}
-	then := got.asOf(i)
-	p.Sections = []views.PastSection{
-		pastSection(ctx, store.Desired, then[store.Desired], got.now.section(iothub.SectionDesired)),
-		pastSection(ctx, store.Tags, then[store.Tags], got.now.section(iothub.SectionTags)),
-	}
-	return p
-}
-
-// pastSection is every value of a section as it was, beside what it is now where
-// that differs.
-func pastSection(ctx context.Context, section store.Section, then, now iothub.Document) views.PastSection {
-	p := views.PastSection{ID: "past-" + string(section), Title: text.T(ctx, "history.then."+string(section)), Technical: string(section)}
-	values := map[string]leafChange{}
-	for _, leaf := range iothub.Flatten(then) {
-		values[leaf.Path.String()] = leafChange{Old: side{leaf.Value, true}}
-	}
-	changed := map[string]bool{}
-	for _, c := range changes(then, now) {
-		path := c.Path.String()
-		values[path], changed[path] = c, true
-	}
-	for i, path := range slices.Sorted(maps.Keys(values)) {
-		id := p.ID + "-" + strconv.Itoa(i)
-		value := views.PastValue{Path: path, Then: valueProps(ctx, values[path].Old, id)}
-		if changed[path] {
-			value.Now = new(valueProps(ctx, values[path].New, id+"-now"))
-		}
-		p.Values = append(p.Values, value)
-	}
-	return p
-}
-
-// historyData is the history as JSON.
-type historyData struct {
-	DeviceID string        `json:"deviceId"`
-	ModuleID string        `json:"moduleId,omitempty"`
-	Watched  []watchedData `json:"watched"`
-	Changes  []changeData  `json:"changes"`
-	Next     string        `json:"next"` // the address of older changes, "" after the last
-	// At is the twin as it was, when the address asks for one.
-	At *pastData `json:"at,omitempty"`
-}
-
-// watchedData is a time during which changes were watched.
-type watchedData struct {
-	Since time.Time `json:"since"`
-	Until time.Time `json:"until"`
-}
-
-// pastData is a twin as it was just after a change.
-type pastData struct {
-	Change  int64           `json:"change"`
-	Time    time.Time       `json:"time"`
-	Tags    iothub.Document `json:"tags"`
-	Desired iothub.Document `json:"desired"`
-}
-
-func (got history) data(h *Hub) historyData {
-	d := historyData{
-		DeviceID: got.of.device, ModuleID: got.of.module, Watched: []watchedData{},
-		Changes: changeDataOf(got.page()), Next: asJSON(got.nextHref(h)),
-	}
-	for _, span := range got.watched {
-		d.Watched = append(d.Watched, watchedData(span))
-	}
-	if !got.asked.past() {
-		return d
-	}
-	if i := got.asked.find(got.entries); i >= 0 {
-		e, then := got.entries[i], got.asOf(i)
-		d.At = &pastData{Change: e.ID, Time: e.Time, Tags: then[store.Tags], Desired: then[store.Desired]}
-	}
-	return d
 }
 
 // historyLive is the event stream of the page: it counts what has come since.

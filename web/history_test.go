@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -106,6 +107,110 @@ func TestHistoryPagesAndData(t *testing.T) {
 	_, body = b.body(http.MethodGet, first.href("[href*='format=csv']"), nil)
 	if rows, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil || len(rows) != changesPerPage+11 || rows[1][4] != "a" || rows[1][5] != "58" || rows[1][6] != "59" {
 		t.Errorf("%v: %d rows", err, len(rows))
+	}
+}
+
+// TestHistoryCompares compares any two versions, by an address that keeps them.
+func TestHistoryCompares(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-07", `{"site":"oslo"}`, `{"interval":60,"mode":"eco"}`)
+	b.known(1)
+	b.write("pump-07", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	b.write("pump-07", iothub.TwinPatch{Desired: document(t, `{"interval":10,"mode":null,"limit":5}`)})
+	first := b.entries(3, store.JournalQuery{Section: store.Desired})[2]
+	list := b.get(pump + "?view=history")
+	chooser := list.form("[data-testid=history-chooser]")
+	if got := chooser.Get("to"); got != "now" || chooser.Get("view") != "history" {
+		t.Errorf("at first it offers %v", chooser.Values)
+	}
+	p := chooser.choose("from", strconv.FormatInt(first.ID, 10)).wantStatus(http.StatusOK)
+	p.want("[data-testid=compare-banner] .lead", "3 values differ between the two versions.")
+	p.wantPart("[data-testid=compared]", "Now One value is the same.")
+	rows := func(p *page) string { return strings.Join(p.texts("[data-testid=past-value]"), "; ") }
+	if got := rows(p); got != "interval version 2 60 Now 10; limit version 2 not set Now 5; mode version 2 eco Now not set" {
+		t.Error(got)
+	}
+	p.want("[data-testid=compare-tags]", "Tags tags No difference.")
+	if form := p.form("[data-testid=history-chooser]"); form.Get("from") != strconv.FormatInt(first.ID, 10) || form.Get("to") != "now" {
+		t.Errorf("what is compared is not chosen: %v", form.Values)
+	}
+	// Two in the past, the newer one first.
+	second := b.entries(3, store.JournalQuery{Section: store.Desired})[1]
+	older := fmt.Sprintf("%s?view=history&from=%d&to=%d", pump, second.ID, first.ID)
+	p = b.get(older)
+	p.want("[data-testid=compare-banner] .lead", "One value differs between the two versions.")
+	p.wantPart("[data-testid=past-value]", "60")
+	if then := b.get(p.href("[data-testid=compared] a:first-child")); !strings.HasSuffix(then.path, fmt.Sprintf("at=%d", first.ID)) {
+		t.Errorf("the older one is at %s", then.path)
+	}
+	_, body := b.body(http.MethodGet, older+"&format=json", nil)
+	var data historyData
+	if err := json.Unmarshal([]byte(body), &data); err != nil || data.From == nil || data.To == nil || data.From.Change != first.ID || data.To.Change != second.ID {
+		t.Fatalf("%v: %s", err, body)
+	}
+	wantDocument(t, "from", data.From.Desired, `{"interval":60,"mode":"eco"}`)
+	wantDocument(t, "to", data.To.Desired, `{"interval":30,"mode":"eco"}`)
+	same := fmt.Sprintf("%s?view=history&from=%d&to=%d", pump, first.ID, first.ID)
+	b.get(same).want("[data-testid=compare-banner] .lead", "Nothing differs between the two versions.")
+	for query, want := range map[string]string{
+		"from=2020-01-01T00:00:00Z": "Nothing is known of that moment", "from=1&to=2020-01-01T00:00:00Z": "Nothing is known of that moment", "from=x&to=7": "",
+	} {
+		if p := b.get(pump + "?view=history&" + query).wantStatus(http.StatusOK); !strings.Contains(p.text("main"), want) || len(p.all("[data-testid=compare-banner]")) != 0 {
+			t.Errorf("%s: %s", query, p.text("main"))
+		}
+	}
+}
+
+// TestHistoryOfTheGone is about a device that is no longer registered.
+func TestHistoryOfTheGone(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-07", `{"site":"oslo"}`, `{"interval":60}`)
+	b.module("pump-07", "cam")
+	if _, err := b.client.UpdateModuleTwin(t.Context(), "pump-07", "cam", iothub.TwinPatch{Desired: document(t, `{"fps":25}`)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.write("pump-07", iothub.TwinPatch{Desired: document(t, `{"interval":30}`)})
+	b.entries(4, store.JournalQuery{})
+	before := b.entries(2, store.JournalQuery{DeviceID: "pump-07", Section: store.Desired})[1]
+	if err := b.client.DeleteDevice(t.Context(), "pump-07", nil); err != nil {
+		t.Fatal(err)
+	}
+	b.known(0)
+	changes := b.get("/h/local/changes")
+	rows := changes.all("[data-testid=change-row]")
+	if len(rows) != 4 || len(changes.all("[data-testid=undo]")) != 0 {
+		t.Fatalf("%d changes, %d with undo", len(rows), len(changes.all("[data-testid=undo]")))
+	}
+	p := b.get(changes.href("#" + attr(rows[0], "id") + " .change-device")).wantStatus(http.StatusOK)
+	p.want("h1", "pump-07")
+	p.wantPart("[data-testid=gone]", "no longer registered")
+	if got := p.lines(); len(got) != 3 || len(p.all(".tab-row")) != 0 {
+		t.Errorf("%q, %d tabs", got, len(p.all(".tab-row")))
+	}
+	then := b.get(b.server.hubs[0].historyPath(before))
+	if got := strings.Join(then.texts("[data-testid=past-value]"), "; "); got != "interval Then 60; site Then oslo" {
+		t.Errorf("how it was: %s", got)
+	}
+	if len(then.all("[data-testid=undo]")) != 0 {
+		t.Error("a change of what is gone can be taken back")
+	}
+	form := then.form("[data-testid=history-chooser]")
+	if got := form.Get("to"); got == "now" {
+		t.Error("what is gone has no present")
+	}
+	form.choose("from", strconv.FormatInt(before.ID, 10)).wantPart("[data-testid=past-value]", "60")
+	missing := b.get(pump).wantStatus(http.StatusNotFound)
+	b.get(missing.href("main a[href$='view=history']")).wantStatus(http.StatusOK).want("h1", "pump-07")
+	b.get(pump+"/modules/cam?view=history").wantStatus(http.StatusOK).wantPart("[data-testid=change-row]", "fps")
+	unknown := b.get("/h/local/devices/never?view=history").wantStatus(http.StatusNotFound)
+	if len(unknown.all("main a[href$='view=history']")) > 1 {
+		t.Error("a device that never was has a history")
+	}
+	_, body := b.body(http.MethodGet, pump+"?view=history&format=json", nil)
+	if !strings.Contains(body, `"deleted": true`) {
+		t.Errorf("as JSON: %s", body)
 	}
 }
 

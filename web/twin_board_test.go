@@ -492,6 +492,17 @@ func (f sheet) press(do string) *page {
 	return readPage(f.page.t, f.page.from, f.page.base, resp)
 }
 
+// choose sends a form of method GET with a field set.
+func (f sheet) choose(name, value string) *page {
+	f.page.t.Helper()
+	f.Set(name, value)
+	resp, err := f.page.from.Get(f.page.base + f.action + "?" + f.Encode())
+	if err != nil {
+		f.page.t.Fatal(err)
+	}
+	return readPage(f.page.t, f.page.from, f.page.base, resp)
+}
+
 func wantDocument(t *testing.T, what string, got iothub.Document, want string) {
 	t.Helper()
 	b, err := json.Marshal(got)
