@@ -5,7 +5,7 @@ import "github.com/a-h/templ"
 // DevicesProps is the list of a hub's devices.
 type DevicesProps struct {
 	Lead   string
-	Notice DevicesNotice
+	Notice HubNotice
 	// Path is the list without any filter; Filter what is chosen.
 	Path   string
 	Filter DevicesFilter
@@ -14,10 +14,11 @@ type DevicesProps struct {
 	// Columns and Select are what one can do with the table.
 	Columns ColumnChooser
 	Select  SelectProps
-	// Reading says that nothing is known of the hub yet.
-	Reading bool
-	// None says that the hub has no devices at all, which is no filter's doing.
-	None bool
+	// Shape is "none" for a hub without devices, "reading" while none is known
+	// yet, "unread" when reading failed before one was, else "list".
+	Shape  string
+	Host   string    // which is read
+	Unread HubUnread // why it cannot be, of the shape "unread"
 	// SimulatorHref leads to the simulator, from a hub without devices.
 	SimulatorHref string
 	// NoHits says what the filter asked for, when nothing matches.
@@ -28,10 +29,6 @@ type DevicesProps struct {
 	ImportHref string
 	Add        DeviceAddProps
 }
-
-// DevicesNotice says why the list may be behind; empty when it is not. The
-// title is what happened, the text what to do.
-type DevicesNotice struct{ Title, Text string }
 
 // DevicesFilter is what of the list is shown. Hidden are the fields that the
 // search form carries along.

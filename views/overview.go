@@ -3,27 +3,20 @@ package views
 // OverviewProps answers whether everything of a hub is as wanted.
 type OverviewProps struct {
 	Lead, More string
-	Notice     OverviewNotice
+	Notice     HubNotice
 	// Shape is "none" for a hub without devices, "reading" while none is known
-	// yet, else "full".
-	Shape       string
-	ReadingText string // what is waited for
-	Filling     string // how far the first reading is, empty when it is through
-	Bar         StateBarProps
-	Look        LookProps
-	Changes     LatestProps
-	Tutorial    *DoorProps
-	Simulator   *DoorProps
+	// yet, "unread" when reading failed before one was, else "full".
+	Shape     string
+	Host      string    // which is read
+	Unread    HubUnread // why it cannot be, of the shape "unread"
+	Filling   string    // how far the first reading is, empty when it is through
+	Bar       StateBarProps
+	Look      LookProps
+	Changes   LatestProps
+	Tutorial  *DoorProps
+	Simulator *DoorProps
 	// Ways out of an empty hub.
 	AddHref, StartAction, ConnectHref string
-}
-
-// OverviewNotice says that the hub cannot be read, of when the picture is, and
-// when it is tried again; empty while all is well.
-type OverviewNotice struct {
-	Title, Text string
-	TryAction   string
-	Back        string
 }
 
 // StateBarProps is the devices by state; each part is a filter of the list.

@@ -35,16 +35,15 @@ func (s *Server) devicesPage(c echo.Context) error {
 		return showJSON(c, http.StatusOK, devicesData(h, l, list))
 	}
 	list, known := s.listDevices(h, l, shownKinds(l))
-	p := s.devicesProps(c.Request().Context(), h, l, list)
-	p.Columns = columnChooser(c.Request().Context(), h.devicesPath(), l, known)
+	p := s.devicesProps(c.Request().Context(), h, l, list, known)
 	page.Title = text.T(c.Request().Context(), "devices.title")
 	page.Notes = s.bulkNotes(c.Request().Context(), h)
-	page.LiveURL += "&rows=" + url.QueryEscape(rowsToken(list.Devices))
+	page.LiveURL += "&rows=" + url.QueryEscape(rowsToken(list.Devices)) + "&shape=" + p.Shape
 	csv := ""
 	if list.Total > 0 {
 		csv = withFormat(h.devicesPath(), l, "csv")
 	}
-	if !p.None {
+	if p.Shape != "none" {
 		page.Actions = views.DevicesActions(h.path()+"/add-device", h.path()+"/import", csv)
 	}
 	return render(c, http.StatusOK, views.DevicesPage(page, p))
@@ -68,20 +67,29 @@ func withFormat(path string, l listing, format string) string {
 }
 
 // devicesProps maps a page of the picture to what is shown of it.
-func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet.Page) views.DevicesProps {
+func (s *Server) devicesProps(ctx context.Context, h *Hub, l listing, list fleet.Page, known []fleet.PathInfo) views.DevicesProps {
 	status := h.Fleet.Status()
 	p := views.DevicesProps{
 		Path:       h.devicesPath(),
 		Lead:       devicesLead(ctx, list, status),
-		Notice:     s.devicesNotice(ctx, h, status),
+		Notice:     s.devicesNotice(ctx, h, l, status),
 		Filter:     devicesFilter(ctx, h.devicesPath(), l, list),
+		Columns:    columnChooser(ctx, h.devicesPath(), l, known),
 		Foot:       s.devicesFoot(ctx, h, l, list),
-		None:       list.Known == 0 && status.Complete && status.Total == 0,
-		Reading:    list.Known == 0 && !status.Complete,
+		Shape:      "list",
+		Host:       h.HostName,
 		Select:     selectProps(ctx, h, l, list),
 		NoHits:     describeFilter(ctx, l),
 		ImportHref: h.path() + "/import",
 		Add:        views.DeviceAddProps{Action: h.path() + "/add-device", Prefix: "add-dialog-"},
+	}
+	switch {
+	case list.Known == 0 && status.Complete && status.Total == 0:
+		p.Shape = "none"
+	case nothingRead(status):
+		p.Shape, p.Unread, p.Notice = "unread", s.hubUnread(ctx, h, status, l.here(h.devicesPath())), views.HubNotice{}
+	case list.Known == 0 && !status.Complete:
+		p.Shape = "reading"
 	}
 	if h.Sim != nil {
 		p.SimulatorHref = h.path() + "/simulator"
@@ -105,21 +113,16 @@ func devicesLead(ctx context.Context, list fleet.Page, status fleet.Status) stri
 }
 
 // devicesNotice says why the list may be behind.
-func (s *Server) devicesNotice(ctx context.Context, h *Hub, status fleet.Status) views.DevicesNotice {
-	if status.Err == nil {
-		return views.DevicesNotice{}
-	}
-	p := s.explainFor(ctx, h, "", status.Err)
-	n := views.DevicesNotice{Title: text.T(ctx, "error."+p.code+".title", p.args...) + "."}
+func (s *Server) devicesNotice(ctx context.Context, h *Hub, l listing, status fleet.Status) views.HubNotice {
+	known := ""
 	switch {
 	case status.Known == 0:
-		n.Text = text.T(ctx, "error."+p.code+".do", p.args...)
-	case status.AsOf.IsZero():
-		n.Text = text.T(ctx, "devices.notice.part", "Count", status.Known)
+	case status.AsOf.IsZero() || !status.Complete:
+		known = text.T(ctx, "devices.notice.part", "Count", status.Known)
 	default:
-		n.Text = text.T(ctx, "devices.notice.as-of", "When", text.When(ctx, status.AsOf, s.now()))
+		known = text.T(ctx, "devices.notice.as-of", "When", text.When(ctx, status.AsOf, s.now()))
 	}
-	return n
+	return s.hubNotice(ctx, h, status, known, l.here(h.devicesPath()))
 }
 
 // devicesFoot says which part of how many is shown, how complete that is, and

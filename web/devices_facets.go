@@ -53,13 +53,19 @@ func shownKinds(l listing) int {
 
 // builtInFacets are state, connection and status.
 func builtInFacets(ctx context.Context, path string, l listing, list fleet.Page) []views.Facet {
+	count := func(n int) string {
+		if list.Known == 0 {
+			return "" // not known is not none
+		}
+		return text.Number(ctx, n)
+	}
 	states := views.Facet{ID: "facet-state", Label: text.T(ctx, "devices.column.state")}
 	look := 0
 	for _, state := range needsLook {
 		look += list.States[state]
 	}
 	states.Items = append(states.Items, views.FacetItem{
-		Label: text.T(ctx, "devices.state.look"), Count: text.Number(ctx, look), Chosen: slices.Equal(l.states, needsLook),
+		Label: text.T(ctx, "devices.state.look"), Count: count(look), Chosen: slices.Equal(l.states, needsLook),
 		Href: l.href(path, func(x *listing) {
 			if x.states = needsLook; slices.Equal(l.states, needsLook) {
 				x.states = nil
@@ -72,21 +78,21 @@ func builtInFacets(ctx context.Context, path string, l listing, list fleet.Page)
 			continue
 		}
 		states.Items = append(states.Items, views.FacetItem{
-			State: string(state), Label: text.T(ctx, "state."+string(state)), Count: text.Number(ctx, list.States[state]), Chosen: chosen,
+			State: string(state), Label: text.T(ctx, "state."+string(state)), Count: count(list.States[state]), Chosen: chosen,
 			Href: l.href(path, func(l *listing) { l.states = toggled(l.states, state) }),
 		})
 	}
 	connection := views.Facet{ID: "facet-connection", Label: text.T(ctx, "devices.connection")}
 	for _, conn := range []string{"online", "offline"} {
 		connection.Items = append(connection.Items, views.FacetItem{
-			State: conn, Label: text.T(ctx, "connection."+conn), Count: text.Number(ctx, list.Connections[connections[conn]]), Chosen: l.conn == conn,
+			State: conn, Label: text.T(ctx, "connection."+conn), Count: count(list.Connections[connections[conn]]), Chosen: l.conn == conn,
 			Href: l.href(path, func(l *listing) { l.conn = oneUnless(conn, l.conn) }),
 		})
 	}
 	status := views.Facet{ID: "facet-status", Label: text.T(ctx, "devices.status")}
 	for _, s := range []string{iothub.StatusEnabled, iothub.StatusDisabled} {
 		status.Items = append(status.Items, views.FacetItem{
-			Label: text.T(ctx, "devices.status."+s), Count: text.Number(ctx, list.Statuses[s]), Chosen: l.status == s,
+			Label: text.T(ctx, "devices.status."+s), Count: count(list.Statuses[s]), Chosen: l.status == s,
 			Href: l.href(path, func(l *listing) { l.status = oneUnless(s, l.status) }),
 		})
 	}

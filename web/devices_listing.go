@@ -186,6 +186,12 @@ func (l *listing) unfiltered() {
 	l.text, l.states, l.conn, l.status, l.filters = "", nil, "", "", nil
 }
 
+// here is the address of the very page, its place included.
+func (l listing) here(path string) string {
+	from := l.from
+	return l.href(path, func(l *listing) { l.from = from })
+}
+
 func (l listing) query(limit int) fleet.Query {
 	sort := l.sort
 	if known, ok := sorts[sort]; ok {

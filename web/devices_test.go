@@ -252,13 +252,56 @@ func TestDevicesThrottled(t *testing.T) {
 	eventually(t, func() bool { return b.fleet.Status().Err != nil }, "the fleet is told to slow down")
 	p := b.get("/h/local/devices?q=pump&conn=online").wantStatus(http.StatusOK)
 	p.want("[data-testid=chip]", "“pump” online")
-	p.wantPart("[data-testid=devices-notice]", "The hub asks to slow down.")
+	p.wantPart("[data-testid=devices-notice]", "The hub asks to slow down. Trying again")
+	p.wantPart("[data-testid=devices-notice]", "Try now")
+	p.wantPart("#devices-facets", "online")
+	p.want("#devices-facets .number", "") // nothing is known, which is not none
 	if len(p.all("[data-testid=devices-reading]")) != 1 || len(p.all("[data-testid=empty]")) != 0 {
 		t.Error("a list that is being read says that nothing matches")
 	}
 	b.refuse.Store(nil)
 	b.device("pump-07", `{}`, `{}`)
 	b.known(1)
+}
+
+// TestDevicesUnread: when reading failed before anything was known, list and
+// overview say what, why and what to do, and neither promise rows nor count
+// none. They fill by themselves when the hub answers.
+func TestDevicesUnread(t *testing.T) {
+	b := &board{t: t, person: newPerson(t)}
+	b.startHub()
+	refuse := func(r *http.Request) *iothub.Error {
+		if r.URL.Path == "/devices/query" {
+			return iothub.ErrUnauthorizedAccess
+		}
+		return nil
+	}
+	b.refuse.Store(&refuse)
+	b.startDashboard()
+	b.device("pump-07", `{}`, `{}`)
+	eventually(t, func() bool { return b.fleet.Status().Err != nil }, "the fleet is refused")
+	filled := map[*tab]string{}
+	for path, part := range map[string]string{"/h/local/devices?q=pump": `id="device-pump-07"`, "/h/local": "Nothing is wanted of it yet."} {
+		p := b.get(path).wantStatus(http.StatusOK)
+		p.wantPart(".lead", "No device of this hub could be read yet.")
+		p.wantPart("[data-testid=hub-unread]", text.T(text.With(t.Context(), "en"), "error.wrong-key.do"))
+		p.wantPart("[data-testid=hub-unread]", "Trying again")
+		if n := len(p.all(".skeleton, #devices-facets, [data-testid=empty]")); n != 0 {
+			t.Errorf("%s still holds the place of rows, or counts none", path)
+		}
+		live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
+		live.next()
+		filled[live] = part
+	}
+	b.refuse.Store(nil)
+	form := b.get("/h/local/devices?q=pump").form("[data-testid=hub-unread] form")
+	if got := form.Get("back"); got != "/h/local/devices?q=pump" {
+		t.Errorf("trying leads to %s", got)
+	}
+	form.press("").wantStatus(http.StatusOK)
+	for live, part := range filled {
+		live.waitFor(part)
+	}
 }
 
 func TestDevicesPages(t *testing.T) {
@@ -347,7 +390,10 @@ func TestDevicesWhileTheHubIsAway(t *testing.T) {
 	p := b.get("/h/local/devices").wantStatus(http.StatusOK)
 	p.wantIDs("pump-07")
 	p.wantPart("[data-testid=devices-notice]", "The local hub does not run.")
-	p.wantPart("[data-testid=devices-notice]", "The list shows what was known")
+	p.wantPart("[data-testid=devices-notice]", "The list shows what was known just now. Trying again")
+	live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
+	live.next()
+	live.waitFor(`id="devices-notice"`, "Trying again in 1 s.")
 }
 
 // oddIDs are allowed and mean something in addresses or HTML.

@@ -75,13 +75,15 @@ func (o *overview) props(ctx context.Context, sum fleet.Summary, status fleet.St
 	h := o.h
 	p := views.OverviewProps{
 		Lead: fleetLead(ctx, sum.States, sum.Known, status), More: overviewMore(ctx, sum, o.now()), Notice: o.notice(ctx, status),
-		Shape: "full", ReadingText: text.T(ctx, "overview.reading", "Host", h.HostName),
+		Shape: "full", Host: h.HostName,
 		Bar: stateBar(ctx, h, sum), Look: o.look(ctx, sum), Changes: o.latestProps(ctx, latest),
 		AddHref: h.path() + "/add-device", ConnectHref: welcomePath + "#connect",
 	}
 	switch {
 	case sum.Known == 0 && status.Complete && status.Total == 0:
 		p.Shape = "none"
+	case nothingRead(status):
+		p.Shape, p.Unread, p.Notice = "unread", o.hubUnread(ctx, h, status, h.path()), views.HubNotice{}
 	case sum.Known == 0:
 		p.Shape = "reading"
 	case !status.Complete:
@@ -141,29 +143,17 @@ func overviewMore(ctx context.Context, sum fleet.Summary, now time.Time) string 
 
 // notice says why the hub cannot be read, when it last was, and when it is tried
 // again.
-func (o *overview) notice(ctx context.Context, status fleet.Status) views.OverviewNotice {
-	if status.Err == nil {
-		return views.OverviewNotice{}
-	}
-	p := o.explainFor(ctx, o.h, "", status.Err)
-	list := []string{}
+func (o *overview) notice(ctx context.Context, status fleet.Status) views.HubNotice {
+	contact := ""
 	if !status.AsOf.IsZero() && status.Known > 0 {
-		id, at := "overview.contact", status.AsOf.Local()
+		at := status.AsOf.Local()
 		when := text.ClockShort(ctx, at)
 		if o.now().Sub(at) >= 24*time.Hour {
 			when = text.Date(ctx, at)
 		}
-		list = append(list, text.T(ctx, id, "Time", when))
+		contact = text.T(ctx, "hub.contact", "Time", when)
 	}
-	if wait := status.RetryAt.Sub(o.now()); wait > 0 {
-		list = append(list, text.T(ctx, "overview.retry", "N", int((wait+time.Second-1)/time.Second)))
-	} else {
-		list = append(list, text.T(ctx, "overview.retrying"))
-	}
-	return views.OverviewNotice{
-		Title: text.T(ctx, "error."+p.code+".title", p.args...) + ".", Text: strings.Join(list, " "),
-		TryAction: o.h.path() + "/try-now", Back: o.h.path(),
-	}
+	return o.hubNotice(ctx, o.h, status, contact, o.h.path())
 }
 
 // overviewTry tries a hub that could not be reached at once.

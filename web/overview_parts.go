@@ -136,10 +136,13 @@ func (o *overview) paintPicture(ctx context.Context) ([]templ.Component, error) 
 	if p.Shape != o.shape {
 		return o.paintBody(ctx, p)
 	}
+	if p.Shape == "unread" {
+		return o.sent.changed(ctx, []part{{"hub-unread", views.HubNothing(p.Unread)}})
+	}
 	return o.sent.changed(ctx, []part{
 		{"overview-lead", views.Lead("overview-lead", p.Lead)},
 		{"overview-more", views.OverviewMore(p)},
-		{"overview-notice", views.OverviewNote(p.Notice)},
+		{"overview-notice", views.HubNote("overview-notice", p.Notice)},
 		{"overview-bar", views.StateBar(p.Bar)},
 		{"overview-look", views.OverviewLook(p.Look)},
 	})
@@ -155,7 +158,7 @@ func (o *overview) paintBody(ctx context.Context, p views.OverviewProps) ([]temp
 	p.Changes = o.latestProps(ctx, latest)
 	o.shape = p.Shape
 	clear(o.sent)
-	return []templ.Component{views.OverviewNote(p.Notice), views.OverviewBody(p)}, nil
+	return []templ.Component{views.HubNote("overview-notice", p.Notice), views.OverviewBody(p)}, nil
 }
 
 func (o *overview) paintLatest(ctx context.Context) ([]templ.Component, error) {
@@ -177,9 +180,9 @@ func (o *overview) paintAll(ctx context.Context) ([]templ.Component, error) {
 
 // tick paints the countdown each second and ages less often.
 func (o *overview) tick(ctx context.Context) ([]templ.Component, error) {
-	if o.ticks++; o.ticks%int(agesEvery/overviewTick) == 0 {
+	if o.ticks++; o.shape == "unread" || o.ticks%int(agesEvery/overviewTick) == 0 {
 		return o.paintPicture(ctx)
 	}
-	notice := views.OverviewNote(o.notice(ctx, o.h.Fleet.Status()))
+	notice := views.HubNote("overview-notice", o.notice(ctx, o.h.Fleet.Status()))
 	return o.sent.changed(ctx, []part{{"overview-notice", notice}})
 }
