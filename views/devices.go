@@ -103,6 +103,7 @@ type DeviceRowProps struct {
 	// State is empty when nothing is wanted of the device.
 	State      string
 	Differs    string // "1 of 9"
+	Differing  bool
 	Connection ConnectionProps
 	Values     []RowValue // of the columns chosen
 	Since      AgeProps   // when the state began; Text "" for no state

@@ -186,6 +186,7 @@ func (s *Server) deviceRow(ctx context.Context, h *Hub, l listing, d fleet.Devic
 	}
 	if d.Wanted > 0 {
 		row.State = string(d.State)
+		row.Differing = d.Differing > 0
 		row.Differs = text.T(ctx, "devices.differs", "Differing", d.Differing, "Wanted", d.Wanted)
 		if !d.Since.IsZero() {
 			row.Since = ageProps(ctx, d.Since, s.now())
