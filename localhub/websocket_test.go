@@ -2,10 +2,13 @@ package localhub
 
 import (
 	"crypto/tls"
+	"encoding/binary"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 	"golang.org/x/net/websocket"
@@ -53,16 +56,72 @@ func TestWebSocket(t *testing.T) {
 	d.ended()
 }
 
-// TestTextFrames has a device send MQTT in text frames. MQTT has the server end
-// the connection; that this one reads on is a known difference.
+// TestTextFrames has a device send MQTT in text frames: the connection ends, at
+// first as well as later, and the client is told why.
 func TestTextFrames(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	t.Run("at first", func(t *testing.T) {
+		conn, err := w.in(t).webSocket("/$iothub/websocket", subProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.(*websocket.Conn).PayloadType = websocket.TextFrame
+		if _, err := conn.Write(w.deviceConnect("d1").bytes()); err != nil {
+			t.Fatal(err)
+		}
+		w.in(t).closedFor(conn.(*websocket.Conn), unsupportedData)
+	})
+	t.Run("later", func(t *testing.T) {
+		conn, err := w.in(t).webSocket("/$iothub/websocket", subProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newThing(t, conn)
+		d.send(w.deviceConnect("d1").bytes())
+		if ack := d.next(packets.Connack); ack.ReasonCode != 0 {
+			t.Fatalf("CONNACK %d", ack.ReasonCode)
+		}
+		conn.(*websocket.Conn).PayloadType = websocket.TextFrame
+		if _, err := conn.Write(publish(0, 0, iothub.TwinGetTopic("1"), nil)); err != nil {
+			t.Fatal(err)
+		}
+		w.in(t).closedFor(conn.(*websocket.Conn), unsupportedData)
+	})
+}
+
+// closedFor reads a close frame with a status, and then the end.
+func (w *wire) closedFor(c *websocket.Conn, status uint16) {
+	w.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	frame, err := c.NewFrameReader()
+	if err != nil {
+		w.Fatal(err)
+	}
+	_, _ = io.ReadAll(frame.HeaderReader()) // what was read of it
+	payload, err := io.ReadAll(frame)
+	if err != nil || frame.PayloadType() != websocket.CloseFrame || len(payload) != 2 || binary.BigEndian.Uint16(payload) != status {
+		w.Fatalf("frame of type %d: %x, %v", frame.PayloadType(), payload, err)
+	}
+	if _, err := c.NewFrameReader(); err == nil {
+		w.Error("the connection goes on")
+	}
+}
+
+// TestPings has a device ask between its packets whether the hub is there.
+func TestPings(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
 	conn, err := w.webSocket("/$iothub/websocket", subProtocol)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.(*websocket.Conn).PayloadType = websocket.TextFrame
+	ws := conn.(*websocket.Conn)
+	ws.PayloadType = websocket.PingFrame
+	if _, err := ws.Write([]byte("there?")); err != nil {
+		t.Fatal(err)
+	}
+	ws.PayloadType = websocket.BinaryFrame
 	d := newThing(t, conn)
 	d.send(w.deviceConnect("d1").bytes())
 	if ack := d.next(packets.Connack); ack.ReasonCode != 0 {
