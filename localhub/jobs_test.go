@@ -241,6 +241,8 @@ func TestAConditionThatIsNoneFailsItsJob(t *testing.T) {
 		{"tags.site = 'b1' ORDER BY deviceId", "ORDER BY"},
 		{"tags.site = 'b1' GROUP BY deviceId", "GROUP BY"},
 		{"CONTAINS(tags.site, 'b')", "CONTAINS"},
+		{"FROM devices.modules WHERE moduleId = 'm1'", "runs jobs on devices, not on devices.modules"},
+		{"fromage = 1 AND", "Expected"},
 		{"tags.site = '" + strings.Repeat("x", 8192) + "'", "8192"},
 	} {
 		id := fmt.Sprint("bad-", i)
@@ -257,6 +259,10 @@ func TestAConditionThatIsNoneFailsItsJob(t *testing.T) {
 	}
 	b.schedule("all", strings.Replace(siteUpdate, "tags.site = 'b1'", "*", 1))
 	if j := b.until("all", iothub.JobCompleted); j.Statistics.Succeeded != 1 {
+		t.Errorf("%s", toJSON(t, j))
+	}
+	b.schedule("named", strings.Replace(siteUpdate, "tags.site = 'b1'", "FROM devices WHERE deviceId = 'd0'", 1))
+	if j := b.until("named", iothub.JobCompleted); j.Statistics.Succeeded != 1 {
 		t.Errorf("%s", toJSON(t, j))
 	}
 	b.schedule("nobody", siteUpdate)

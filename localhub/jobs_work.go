@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"regexp"
 
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/query"
@@ -79,19 +80,29 @@ func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 // jobQuery is the query that finds a job's devices. A condition that brings along
 // a clause of its own is refused.
 func jobQuery(condition string) (string, error) {
-	text := "SELECT deviceId FROM devices"
-	if condition != allDevices {
-		text += " WHERE " + condition
+	text := "SELECT deviceId FROM devices WHERE " + condition
+	switch {
+	case condition == allDevices:
+		text = "SELECT deviceId FROM devices"
+	case beginsWithFrom.MatchString(condition):
+		text = "SELECT deviceId " + condition
 	}
 	q, err := query.Parse(text)
 	if err != nil {
 		return "", queryRefusal(err)
+	}
+	if q.Source != query.Devices {
+		return "", iothub.ErrNotAvailableInTier.With("this hub runs jobs on devices, not on %s", q.Source)
 	}
 	if q.Grouped() {
 		return "", iothub.ErrArgumentInvalid.With("queryCondition is what follows WHERE; it cannot hold GROUP BY")
 	}
 	return text, nil
 }
+
+// beginsWithFrom finds conditions that name their collection: the service runs
+// jobs on modules so, with FROM devices.modules WHERE ….
+var beginsWithFrom = regexp.MustCompile(`(?i)^\s*FROM\s`)
 
 // allDevices is the condition that every device meets.
 const allDevices = "*"
