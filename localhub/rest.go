@@ -194,7 +194,7 @@ func (s *restServer) guard(r route) echo.HandlerFunc {
 		if req.ContentLength > limit {
 			return tooLarge(limit)
 		}
-		if err := s.hub.throttle.take(r.throttledAs(), 1); err != nil {
+		if err := s.hub.throttle.pass(req.Context(), r.throttledAs(), 1); err != nil {
 			return err
 		}
 		req.Body = http.MaxBytesReader(c.Response(), req.Body, limit)
@@ -252,6 +252,9 @@ func checkVersion(v string) error {
 	return nil
 }
 
+// capitals are segments below messages that SDKs write with a capital or without.
+var capitals = map[string]string{"devicebound": "deviceBound", "servicebound": "serviceBound"}
+
 // normalized gives every request an id and one spelling of its path: each
 // segment escaped the same way, no slash at the end. SDKs differ in both, and
 // Node lists devices with /devices/?api-version=.
@@ -262,6 +265,9 @@ func normalized(next http.Handler) http.Handler {
 		for i, raw := range segments {
 			if decoded, err := url.PathUnescape(raw); err == nil {
 				segments[i] = url.PathEscape(decoded)
+			}
+			if right, ok := capitals[segments[i]]; ok && i > 0 && segments[i-1] == "messages" {
+				segments[i] = right
 			}
 		}
 		r.URL.RawPath = strings.Join(segments, "/")

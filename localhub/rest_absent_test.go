@@ -41,6 +41,22 @@ func TestAbsentOperations(t *testing.T) {
 	}
 }
 
+// TestAbsentOperationsInLowerCase asks as the C SDK spells its paths.
+func TestAbsentOperationsInLowerCase(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/devices/d1/messages/devicebound"},
+		{"DELETE", "/devices/d1/messages/devicebound/x"},
+		{"POST", "/devices/d1/messages/devicebound/x/abandon"},
+		{"GET", "/messages/servicebound/feedback"},
+	} {
+		if r := w.call(c.method, c.path, ""); r.Status != http.StatusForbidden || r.Header.Get(headerErrorCode) != "OperationNotAvailableInCurrentTier" {
+			t.Errorf("%s %s: %d %s", c.method, c.path, r.Status, r.Body)
+		}
+	}
+}
+
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	w := startWire(t)
 	w.device("query")

@@ -40,7 +40,7 @@ func (s *restServer) deviceBulk(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
-	if err := s.hub.throttle.take(iothub.ThrottleRegistry, len(items)); err != nil {
+	if err := s.hub.throttle.pass(c.Request().Context(), iothub.ThrottleRegistry, len(items)); err != nil {
 		return err
 	}
 	result, err := s.hub.registry.bulk(c.Request().Context(), actor{Policy: by.policy}, items)

@@ -22,7 +22,7 @@ func (s *restServer) methodInvoke(c echo.Context, by caller) error {
 	if err != nil {
 		return err
 	}
-	if err := s.hub.throttle.take(iothub.ThrottleMethods, meters(call.payload)); err != nil {
+	if err := s.hub.throttle.pass(c.Request().Context(), iothub.ThrottleMethods, meters(call.payload)); err != nil {
 		return err
 	}
 	if err := allow(c, call.connect+call.response); err != nil {

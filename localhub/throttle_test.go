@@ -1,6 +1,8 @@
 package localhub
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -96,8 +98,78 @@ func throttled(t *testing.T, group iothub.Throttled, left int) *wire {
 		if h.throttle, err = newThrottle("S1", clock.now); err != nil {
 			t.Fatal(err)
 		}
+		h.throttle.longest = 0 // nobody waits
 		h.throttle.buckets[group].left = float64(left)
 	})
+}
+
+// TestServiceCallsWaitForTheirTurn asks more at once than is left: some pass at
+// once, some later, and the rest is refused.
+func TestServiceCallsWaitForTheirTurn(t *testing.T) {
+	w := startWireWith(t, time.Now, func(h *Hub) {
+		var err error
+		if h.throttle, err = newThrottle("S1", h.now); err != nil {
+			t.Fatal(err)
+		}
+		h.throttle.longest = 200 * time.Millisecond // ten updates at 50 a second
+		h.throttle.buckets[iothub.ThrottleTwinUpdates].left = 5
+	})
+	w.device("d1")
+	const calls = 40
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var longest time.Duration
+	answers := map[int]int{}
+	begin := time.Now()
+	for range calls {
+		wg.Go(func() {
+			r := w.call("PATCH", "/twins/d1", `{"tags":{"a":1}}`)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[r.Status]++
+			if r.Status == http.StatusOK {
+				longest = max(longest, time.Since(begin))
+			}
+		})
+	}
+	wg.Wait()
+	// What flows in while the calls arrive passes, too.
+	if passed, most := answers[http.StatusOK], 5+10+int(time.Since(begin)/(20*time.Millisecond))+1; passed < 15 || passed > most || passed+answers[http.StatusTooManyRequests] != calls {
+		t.Errorf("%v; at most %d may pass", answers, most)
+	}
+	if longest < 190*time.Millisecond {
+		t.Errorf("the last one passed after %v", longest)
+	}
+}
+
+func TestWaitingForATurn(t *testing.T) {
+	clock := &stopped{at: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	h, err := newThrottle("S1", clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.buckets[iothub.ThrottleTwinReads].left = 0
+	for i := range 200 { // two seconds' worth
+		wait, err := h.reserve(iothub.ThrottleTwinReads, 1, h.longest)
+		if want := time.Duration(i+1) * 10 * time.Millisecond; err != nil || wait != want {
+			t.Fatalf("number %d waits %v, want %v; %v", i, wait, want, err)
+		}
+	}
+	if wait, err := h.reserve(iothub.ThrottleTwinReads, 1, h.longest); err == nil {
+		t.Errorf("one more waits %v", wait)
+	}
+	if h.take(iothub.ThrottleTwinReads, 1) == nil {
+		t.Error("whoever cannot wait passes")
+	}
+	clock.move(time.Second)
+	if wait, err := h.reserve(iothub.ThrottleTwinReads, 1, h.longest); err != nil || wait != 1010*time.Millisecond {
+		t.Errorf("a second later one waits %v, %v", wait, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.pass(ctx, iothub.ThrottleTwinReads, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
 }
 
 func TestServiceCallsAreThrottled(t *testing.T) {
