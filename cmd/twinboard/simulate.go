@@ -17,8 +17,9 @@ import (
 	"twinboard/web"
 )
 
-// startsAtOnce bounds how many devices are registered and connected at a time.
-const startsAtOnce = 8
+// startsAtOnce bounds how many devices are registered and connected at a time:
+// the more, the more of what they write the hub commits together.
+const startsAtOnce = 32
 
 // simulateCommand runs simulated devices without the dashboard.
 type simulateCommand struct {
