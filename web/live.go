@@ -208,7 +208,7 @@ func (st *stream) run(version, cursor string) error {
 	}
 	ctx, cancel := context.WithCancel(st.ctx)
 	defer cancel()
-	changes := make(chan repaint)
+	changes := make(chan repaint, burst)
 	whole, ended, wait := st.follow(ctx, cursor, changes)
 	defer wait()
 	defer cancel()
@@ -309,9 +309,12 @@ func (st *stream) catchUp(whole bool) error {
 	return st.paint(st.all)
 }
 
+// burst is how many changes are taken in one go.
+const burst = 256
+
 // drain takes what else is there already, so that a burst is one frame.
 func (st *stream) drain(changes <-chan repaint) {
-	for range 256 {
+	for range burst {
 		select {
 		case r := <-changes:
 			st.see(r)

@@ -40,6 +40,9 @@ func (w *waiting) take(now time.Time) []repaint {
 		}
 	}
 	var ready, rest []repaint
+	if !slices.ContainsFunc(w.list, func(r repaint) bool { _, soon := w.painted[r.key]; return !soon }) {
+		return nil
+	}
 	for _, r := range w.list {
 		if _, soon := w.painted[r.key]; soon {
 			rest = append(rest, r)

@@ -82,9 +82,10 @@ func (m *marks) measure(tabs int) {
 		reading.Go(func() { m.look(ctx, address, sync.OnceFunc(open.Done)) })
 	}
 	open.Wait()
-	begin := time.Now()
+	begin, used := time.Now(), processorTime()
 	m.write()
 	took := time.Since(begin)
+	m.b.ReportMetric((processorTime()-used).Seconds()/took.Seconds(), "processors")
 	finished := time.AfterFunc(patience, closeAll) // for tabs that never see the last values
 	if tabs == 0 {
 		closeAll()
