@@ -46,6 +46,7 @@ type ChangeRow struct {
 	WhoHref string
 	// HistoryHref shows the device at that time, UndoHref reviews the inverse.
 	HistoryHref, UndoHref string
+	HistoryKey            string // presses HistoryHref; "" for none
 	Version               string // of the wanted settings; shown on the page of one device
 	// Gaps say, above the line, when between it and the next newer one nobody
 	// watched.

@@ -160,6 +160,7 @@ func shortcuts() []shortcut {
 		{",", "keys.older", "[data-key=',']"},
 		{".", "keys.newer", "[data-key='.']"},
 		{"u", "keys.undo", "[data-key='u']"},
+		{"c", "keys.copy", "[data-key='c']"},
 		{"keys.key.submit", "keys.submit", "main [data-default], form[method=post] input:not([type=hidden]), form textarea"},
 		{"keys.key.escape", "keys.escape", ""},
 		{"keys.key.space", "keys.pause", "[data-feed]"},

@@ -258,7 +258,7 @@ func (s *Server) historyDays(ctx context.Context, h *Hub, got history) []views.C
 	}
 	for _, e := range got.page() {
 		row := s.changeRow(ctx, h, e)
-		row.Device, row.Href, row.Gone = "", "", false
+		row.Device, row.Href, row.Gone, row.HistoryKey = "", "", false, ","
 		if got.gone {
 			row.UndoHref = ""
 		}

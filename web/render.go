@@ -163,7 +163,7 @@ func takeFlash(c echo.Context) []views.FlashProps {
 	}
 	p := views.FlashProps{Kind: f.Kind, Text: text.T(ctx, f.ID, args...)}
 	if f.Undo != "" {
-		p.Undo = views.ButtonLink(views.LinkProps{Label: text.T(ctx, "action.undo"), Href: localPath(f.Undo), Icon: "undo-2"})
+		p.Undo = views.ButtonLink(views.LinkProps{Label: text.T(ctx, "action.undo"), Href: localPath(f.Undo), Icon: "undo-2", Attrs: templ.Attributes{"data-key": "u"}})
 	}
 	return []views.FlashProps{p}
 }

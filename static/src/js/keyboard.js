@@ -1,5 +1,6 @@
 // Single keys, matched by the character typed, only outside fields. An element
-// with data-key="e" (or "g d": two keys in turn) is what the key presses.
+// with data-key="e" (or "g d": two keys in turn) is what the key presses: of
+// several that in the row of the focus, or else the first. A group takes the focus.
 import { cycleTheme } from './theme.js'
 import { selectTo } from './select.js'
 
@@ -23,7 +24,8 @@ document.addEventListener('keydown', event => {
 })
 
 function press(key, event) {
-  const target = document.querySelector(`[data-key="${CSS.escape(key)}"]`)
+  const named = `[data-key="${CSS.escape(key)}"]`
+  const target = event.target.closest?.('[data-row]')?.querySelector(named) ?? document.querySelector(named)
   if (target) return activate(target)
   switch (key) {
     case '?': return openList()
@@ -42,6 +44,8 @@ function activate(element) {
   if (element.matches('input, textarea, select')) {
     element.focus()
     element.select?.()
+  } else if (element.matches('[role=group]')) {
+    element.querySelector('button, a').focus()
   } else {
     element.click()
   }
