@@ -51,6 +51,7 @@ screens: setup ## take the pictures in docs/screens anew
 
 lighthouse: setup build ## score overview, devices, twin and query with Lighthouse
 	@scripts/setup.sh scripts/lighthouse
+	@node --test --test-reporter=dot scripts/lighthouse/unmeasured.test.mjs
 	@node scripts/lighthouse/run.mjs bin/twinboard $(REPORTS)
 
 race: ## every test under the race detector (needs a C compiler)

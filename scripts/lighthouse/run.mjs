@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { once } from 'node:events'
 import { launch } from 'chrome-launcher'
 import lighthouse, { desktopConfig } from 'lighthouse'
+import { unmeasured } from './unmeasured.mjs'
 
 const budget = 95
 const categories = ['performance', 'accessibility', 'best-practices', 'seo']
@@ -56,11 +57,23 @@ async function demo(dashboard) {
   }
 }
 
+// measure fails with what is below the budget. A score that Lighthouse could not
+// take is no score: it says why, and is taken once again.
 async function measure(name, form, url, config) {
-  const result = await lighthouse(url, { port: chrome.port, output: 'html', onlyCategories: categories, logLevel: 'error' }, config)
-  if (reports) writeFileSync(join(reports, `${name}-${form}.html`), result.report)
+  const said = text => console.log(`${name.padEnd(9)} ${form.padEnd(8)} ${text}`)
+  let { result, why } = await attempt(url, config)
+  if (why) {
+    said(`not measured, once again: ${why}`)
+    ;({ result, why } = await attempt(url, config))
+  }
+  if (reports && result) writeFileSync(join(reports, `${name}-${form}.html`), result.report)
+  if (why) {
+    low++
+    said(`not measured: ${why}`)
+    return
+  }
   const scores = categories.map(c => Math.round(100 * result.lhr.categories[c].score))
-  console.log(`${name.padEnd(9)} ${form.padEnd(8)} ${categories.map((c, i) => `${c} ${scores[i]}`).join('  ')}`)
+  said(categories.map((c, i) => `${c} ${scores[i]}`).join('  '))
   for (const [i, category] of categories.entries()) {
     if (scores[i] >= budget) continue
     low++
@@ -68,5 +81,15 @@ async function measure(name, form, url, config) {
       const audit = result.lhr.audits[id]
       if (audit.score !== null && audit.score < 0.9) console.log(`    ${category}: ${audit.title} ${audit.displayValue ?? ''}`)
     }
+  }
+}
+
+// attempt runs Lighthouse once; why is the reason that there are no scores, or ''.
+async function attempt(url, config) {
+  try {
+    const result = await lighthouse(url, { port: chrome.port, output: 'html', onlyCategories: categories, logLevel: 'error' }, config)
+    return { result, why: unmeasured(result.lhr) }
+  } catch (error) {
+    return { why: String(error) }
   }
 }
