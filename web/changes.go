@@ -88,6 +88,10 @@ func (s *Server) changesPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	newest, err := s.newestEntry(ctx, h)
+	if err != nil {
+		return err
+	}
 	list, err := s.store.Journal(ctx, a.query(h), changesPerPage+1)
 	if err != nil {
 		return err
@@ -99,10 +103,6 @@ func (s *Server) changesPage(c echo.Context) error {
 	}
 	if wantsJSON(c) {
 		return showJSON(c, http.StatusOK, map[string]any{"hub": h.Slug, "changes": changeDataOf(list), "next": asJSON(next)})
-	}
-	newest, err := s.newestEntry(ctx, a.query(h))
-	if err != nil {
-		return err
 	}
 	page.LiveURL += "&newest=" + strconv.FormatInt(newest, 10)
 	page.Title = text.T(ctx, "changes.title")
@@ -124,10 +124,10 @@ func asJSON(href string) string {
 	return href + "&format=json"
 }
 
-// newestEntry is the id of the newest entry of a query's first page, 0 for none.
-func (s *Server) newestEntry(ctx context.Context, q store.JournalQuery) (int64, error) {
-	q.Before = 0
-	list, err := s.store.Journal(ctx, q, 1)
+// newestEntry is the id of a hub's newest entry, 0 for none. Read before a list,
+// it is the place after which the list has something new.
+func (s *Server) newestEntry(ctx context.Context, h *Hub) (int64, error) {
+	list, err := s.store.Journal(ctx, store.JournalQuery{Hub: h.Slug}, 1)
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}

@@ -184,16 +184,16 @@ func (s *Server) historyPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	newest, err := s.newestEntry(ctx, h)
+	if err != nil {
+		return err
+	}
 	got, err := s.readHistory(ctx, h, k, parseHistory(c.QueryParams()))
 	if err != nil {
 		return err
 	}
 	if wantsJSON(c) {
 		return showJSON(c, http.StatusOK, got.data(h))
-	}
-	newest, err := s.newestEntry(ctx, historyQuery(h, k))
-	if err != nil {
-		return err
 	}
 	page.LiveURL += "&newest=" + strconv.FormatInt(newest, 10)
 	if got.gone {

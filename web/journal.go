@@ -88,6 +88,11 @@ func (j *journal) start(ctx context.Context) {
 	j.running.Go(follower(ctx, j, j.hub.Fleet.Changes(), j.note))
 	j.running.Go(follower(ctx, j, j.hub.Fleet.Activity(), j.noteModule))
 	j.running.Go(func() { j.keep(ctx) })
+	j.running.Go(func() {
+		if err := j.store.Warm(ctx, j.hub.Slug); err != nil && ctx.Err() == nil {
+			j.log.Error("journal cannot be searched", "error", err)
+		}
+	})
 }
 
 // close writes what is left; it may be called twice, and without start.

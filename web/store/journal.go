@@ -105,6 +105,7 @@ func (s *Store) Observe(ctx context.Context, entries ...Entry) (fresh []Entry, e
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	s.search.put(fresh)
 	return fresh, nil
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +24,14 @@ type JournalQuery struct {
 	After, Before      int64  // ids, both excluded; 0 is no bound
 }
 
-// where is the query's condition and its arguments.
+// indexed reports whether an index of the table has exactly what is asked for, in
+// order. Anything else is searched for in memory (journalSearch).
+func (q JournalQuery) indexed() bool {
+	byOne := q.Section == "" || q.Source == ""
+	return q.DeviceID != "" || byOne && q.Part == "" && q.Who == "" && !q.Others
+}
+
+// where is the condition for what an index has, and its arguments.
 func (q JournalQuery) where() (string, []any) {
 	conditions, args := []string{"hub = ?"}, []any{q.Hub}
 	add := func(asked bool, condition string, values ...any) {
@@ -33,10 +41,10 @@ func (q JournalQuery) where() (string, []any) {
 		}
 	}
 	add(q.DeviceID != "", "device_id = ? AND module_id = ?", q.DeviceID, q.ModuleID)
-	add(q.Part != "", "instr(lower(device_id), lower(?)) > 0", q.Part)
 	add(q.Section != "", "section = ?", string(q.Section))
 	add(q.Source == FromDashboard, "own = 1") // as the index has it
 	add(q.Source != "", "source = ?", string(q.Source))
+	add(q.DeviceID != "" && q.Part != "", "instr(lower(device_id), lower(?)) > 0", q.Part)
 	add(q.Others, "own = 0 AND section <> 'state'")
 	add(q.Who != "", "who = ?", q.Who)
 	add(q.After != 0, "id > ?", q.After)
@@ -48,6 +56,11 @@ func (q JournalQuery) where() (string, []any) {
 // most limit.
 func (s *Store) Journal(ctx context.Context, q JournalQuery, limit int) (list []Entry, err error) {
 	where, args := q.where()
+	if !q.indexed() {
+		if where, args, err = s.found(ctx, q, limit); err != nil {
+			return nil, fmt.Errorf("journal of %s: %w", q.Hub, err)
+		}
+	}
 	rows, err := s.db.QueryContext(ctx, `SELECT `+entryColumns+` FROM journal WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("journal of %s: %w", q.Hub, err)
@@ -63,8 +76,25 @@ func (s *Store) Journal(ctx context.Context, q JournalQuery, limit int) (list []
 	return list, rows.Err()
 }
 
+// found is where for what was searched for in memory.
+func (s *Store) found(ctx context.Context, q JournalQuery, limit int) (string, []any, error) {
+	ids, err := s.search.find(ctx, s.db, q, limit)
+	if err != nil {
+		return "", nil, err
+	}
+	list, err := json.Marshal(ids)
+	return "id IN (SELECT value FROM json_each(?))", []any{string(list)}, err
+}
+
 // JournalCount counts the entries that a query asks for, up to most.
 func (s *Store) JournalCount(ctx context.Context, q JournalQuery, most int) (n int, err error) {
+	if !q.indexed() {
+		ids, err := s.search.find(ctx, s.db, q, most)
+		if err != nil {
+			return 0, fmt.Errorf("journal of %s: %w", q.Hub, err)
+		}
+		return len(ids), nil
+	}
 	where, args := q.where()
 	err = s.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM journal WHERE `+where+` LIMIT ?)`, append(args, most)...).Scan(&n)
 	if err != nil {
@@ -102,6 +132,9 @@ func (s *Store) Prune(ctx context.Context, hub string, l JournalLimits) error {
 		return err
 	})
 	if err != nil {
+		return fmt.Errorf("prune journal of %s: %w", hub, err)
+	}
+	if err := s.search.prune(ctx, s.db, hub); err != nil {
 		return fmt.Errorf("prune journal of %s: %w", hub, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,6 +119,8 @@ func TestJournalQuery(t *testing.T) {
 		"a module":          {JournalQuery{DeviceID: "Pump-1", ModuleID: "m"}, []int64{3}},
 		"a part of the id":  {JournalQuery{Part: "PUMP"}, []int64{6, 3, 1}},
 		"no pattern":        {JournalQuery{Part: "%"}, nil},
+		"nor a single one":  {JournalQuery{Part: "p_mp"}, nil},
+		"no escape":         {JournalQuery{Part: `\`}, nil},
 		"a section":         {JournalQuery{Section: State}, []int64{5}},
 		"made here":         {JournalQuery{Source: FromDashboard}, []int64{6}},
 		"made by others":    {JournalQuery{Others: true}, []int64{3, 2, 1}},
@@ -148,16 +151,79 @@ func TestJournalQuery(t *testing.T) {
 func TestJournalIsReadInOrder(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 	for name, q := range map[string]JournalQuery{
-		"all": {}, "a page of all": {Before: 50}, "a section": {Section: State}, "made here": {Source: FromDashboard}, "others": {Others: true},
-		"others' tags": {Others: true, Section: Tags}, "a policy": {Who: "service"}, "a part": {Part: "pump"}, "a device": {DeviceID: "d", Before: 50},
+		"all": {}, "a page of all": {Before: 50}, "a section": {Section: State}, "made here": {Source: FromDashboard},
+		"a device": {DeviceID: "d", Before: 50}, "a device's tags made here": {DeviceID: "d", Source: FromDashboard, Section: Tags},
 	} {
 		q.Hub = "local"
 		where, args := q.where()
+		if !q.indexed() {
+			t.Errorf("%s is searched for", name)
+		}
 		plan := planOf(t, s, "SELECT "+entryColumns+" FROM journal WHERE "+where+" ORDER BY id DESC LIMIT 51", args...)
 		if !strings.Contains(plan, "USING INDEX") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s: %s", name, plan)
 		}
 	}
+}
+
+// TestJournalSearch finds the same in memory as one who reads all of the journal,
+// while it is written and pruned.
+func TestJournalSearch(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	for round := range 60 {
+		var list []Entry
+		for range 1 + r.IntN(20) {
+			e := change(t, pick("Pump-1", "pump-2", "gate%", "100_1"), fmt.Sprint(r.IntN(30)))
+			e.Section, e.Source, e.Who = Section(pick("tags", "desired", "state")), Source(pick("feed", "read")), pick("", "service", "iothubowner")
+			list = append(list, e)
+		}
+		if r.IntN(2) == 0 {
+			observe(t, s, list...)
+		} else {
+			record(t, s, list...) // takes the place of what the feed has told
+		}
+		if round%10 == 9 {
+			if err := s.Prune(t.Context(), "local", JournalLimits{Own: 60, Others: 80}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := read(t, s, JournalQuery{})
+		for range 20 {
+			q := JournalQuery{
+				Hub: "local", Part: pick("", "PUMP", "%", "1", "nothing"), Who: pick("", "service", "nobody"), Others: r.IntN(2) == 0, Section: Section(pick("", "tags", "state")),
+				Source: Source(pick("", "", "dashboard", "read")), Before: pickID(r, all), After: pickID(r, all),
+			}
+			var want []Entry
+			for _, e := range all {
+				if q.asksFor(e) && len(want) < 7 {
+					want = append(want, e)
+				}
+			}
+			got, err := s.Journal(t.Context(), q, 7)
+			if d := cmp.Diff(want, got); err != nil || d != "" {
+				t.Fatalf("%+v: %v\n%s", q, err, d)
+			}
+			if n, err := s.JournalCount(t.Context(), q, 7); err != nil || n != len(want) {
+				t.Errorf("%+v counts %d, want %d: %v", q, n, len(want), err)
+			}
+		}
+	}
+}
+
+func pickID(r *rand.Rand, list []Entry) int64 {
+	if len(list) == 0 || r.IntN(2) == 0 {
+		return 0
+	}
+	return list[r.IntN(len(list))].ID
+}
+
+// asksFor is what the fields of a query say.
+func (q JournalQuery) asksFor(e Entry) bool {
+	return strings.Contains(strings.ToLower(e.DeviceID), strings.ToLower(q.Part)) &&
+		(q.Section == "" || e.Section == q.Section) && (q.Source == "" || e.Source == q.Source) && (q.Who == "" || e.Who == q.Who) &&
+		(!q.Others || e.Source != FromDashboard && e.Section != State) && (q.After == 0 || e.ID > q.After) && (q.Before == 0 || e.ID < q.Before)
 }
 
 // planOf is how SQLite would answer a query.
@@ -302,5 +368,49 @@ func BenchmarkObserve(b *testing.B) {
 			b.Fatal(err)
 		}
 		round++
+	}
+}
+
+// BenchmarkJournalFilter is a page of the journal at its full size, for filters
+// that match nothing, little and everything.
+func BenchmarkJournalFilter(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "dashboard.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	for round := range 100 {
+		list := make([]Entry, 1000)
+		for i := range list {
+			n := round*1000 + i
+			list[i] = Entry{
+				Time: noon, Hub: "local", DeviceID: fmt.Sprintf("device-%05d", n%50_000), Section: Desired, Source: FromFeed,
+				Who: "service", ETag: iothub.ETag(fmt.Sprint(n)), Version: 2,
+				Patch: iothub.Document{"interval": "30", "mode": "eco"}, Old: iothub.Document{"interval": "60", "mode": nil},
+			}
+			if n%100 == 0 {
+				list[i].Section = Tags
+			}
+		}
+		if _, err := s.Observe(b.Context(), list...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, q := range map[string]JournalQuery{
+		"all": {}, "no device": {Part: "gate"}, "one device": {Part: "ICE-00007"}, "every device": {Part: "device"},
+		"no policy": {Who: "nobody"}, "no state": {Section: State}, "tags of no policy": {Section: Tags, Who: "nobody"}, "settings of no policy": {Section: Desired, Who: "nobody"},
+		"made here": {Source: FromDashboard}, "others' of no device": {Others: true, Part: "gate"}, "everything at once": {Others: true, Part: "gate", Section: Desired, Who: "service"},
+	} {
+		q.Hub = "local"
+		b.Run(name, func(b *testing.B) {
+			if err := s.Warm(b.Context(), "local"); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := s.Journal(b.Context(), q, 51); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -30,7 +30,8 @@ var ErrNewer = errors.New("the dashboard's file was written by a newer version o
 
 // Store is the open file. All methods may be called at the same time.
 type Store struct {
-	db *sql.DB
+	db     *sql.DB
+	search journalSearch
 }
 
 // Open opens the file, makes it if it is missing (readable by its owner only),
