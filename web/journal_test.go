@@ -1,12 +1,17 @@
 package web
 
 import (
+	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"twinboard/hubclient"
 	"twinboard/hubclient/fleet"
 	"twinboard/hubclient/iothub"
 	"twinboard/web/store"
@@ -212,6 +217,91 @@ func TestJournalWatches(t *testing.T) {
 	}
 }
 
+// TestJournalKeepsUp is about a thousand changes a second: all of them are written
+// down. While the dashboard cannot write for a while, the hub's writers do not wait
+// for it, and nothing is lost.
+func TestJournalKeepsUp(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	const devices, each = 10, 60
+	b.devices("d", devices)
+	b.known(devices)
+	file, err := sql.Open("sqlite", "file:"+b.storePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	blocked, err := file.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blocked.Close()
+	if _, err := blocked.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	errs := make(chan error, devices)
+	for n := range devices {
+		go func() {
+			for i := range each {
+				patch := iothub.TwinPatch{Desired: iothub.Document{"n": jsonNumber(int64(i))}}
+				if _, err := b.client.UpdateTwin(t.Context(), fmt.Sprintf("d%03d", n), patch, nil); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range devices {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	took := time.Since(start)
+	if n := len(b.journal(store.JournalQuery{})); n != 0 {
+		t.Errorf("%d changes were written although the file is locked", n)
+	}
+	if _, err := blocked.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		n, err := b.server.store.JournalCount(t.Context(), store.JournalQuery{Hub: "local", Section: store.Desired}, devices*each+1)
+		return err == nil && n == devices*each
+	}, "every change is written down")
+	t.Logf("%.0f changes a second", devices*each/took.Seconds())
+	if list, err := b.server.store.Watched(t.Context(), "local"); err != nil || len(list) > 1 {
+		t.Errorf("a gap although nothing was lost: %v, %v", list, err)
+	}
+}
+
+// TestJournalIsBounded marks a gap when more is waiting than it has room for.
+func TestJournalIsBounded(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	spans := func() int {
+		list, err := b.server.store.Watched(t.Context(), "local")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	eventually(t, func() bool { return spans() == 1 }, "it watches")
+	j := b.server.journals[b.server.hubs[0]]
+	for i := range journalRoom + 1000 {
+		j.note(fleet.Update{DeviceID: "d", Change: iothub.Change{
+			Time: time.Now(), DeviceID: "d", Kind: iothub.ChangeTags, Patch: iothub.Document{"n": jsonNumber(int64(i))}, ETag: iothub.ETag(fmt.Sprint(i)),
+		}})
+	}
+	j.mu.Lock()
+	waiting := len(j.waiting)
+	j.mu.Unlock()
+	if waiting > journalRoom {
+		t.Errorf("%d changes wait", waiting)
+	}
+	eventually(t, func() bool { return spans() == 2 }, "the gap is marked")
+}
+
 // BenchmarkJournal is what a change of a fleet costs the dashboard until it is on
 // disk: follow, pack, write, prune.
 func BenchmarkJournal(b *testing.B) {
@@ -229,4 +319,96 @@ func BenchmarkJournal(b *testing.B) {
 			j.flush(b.Context(), settle)
 		}
 	}
+}
+
+// toldHub is a hub that only tells: every twin it has, and changes as fast as they
+// are read.
+type toldHub struct {
+	devices, changes int
+	tell             chan struct{} // closed when the changes may come
+}
+
+func (h *toldHub) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := &http.Response{StatusCode: http.StatusOK, Request: r, Header: http.Header{"Content-Type": {"application/json"}, "X-Ms-Item-Type": {iothub.ItemTwin}}}
+	switch r.URL.Path {
+	case "/devices/query":
+		var twins []string
+		for n := range h.devices {
+			twins = append(twins, fmt.Sprintf(`{"deviceId":"d%03d","version":1,"properties":{"desired":{"$version":1},"reported":{"$version":1}}}`, n))
+		}
+		answer.Body = io.NopCloser(strings.NewReader("[" + strings.Join(twins, ",") + "]"))
+	case "/changes":
+		body, feed := io.Pipe()
+		answer.Body = body
+		answer.Header.Set("Content-Type", "text/event-stream")
+		context.AfterFunc(r.Context(), func() { _ = feed.Close() })
+		go h.write(feed)
+	default:
+		answer.StatusCode, answer.Body = http.StatusNotFound, http.NoBody
+	}
+	return answer, nil
+}
+
+// write ends with the first error: nobody reads any more.
+func (h *toldHub) write(feed io.Writer) {
+	if _, err := io.WriteString(feed, "event: reset\ndata: {\"cursor\":\"e-0\"}\n\n"); err != nil {
+		return
+	}
+	<-h.tell
+	for i := range h.changes {
+		version := i/h.devices + 2
+		change := iothub.Change{
+			Time: time.Now(), DeviceID: fmt.Sprintf("d%03d", i%h.devices), Kind: iothub.ChangeDesired, Operation: iothub.OperationUpdate, Policy: "service",
+			Patch: iothub.Document{"n": version}, Old: iothub.Document{"n": version - 1}, Version: int64(version), SectionVersion: int64(version), ETag: iothub.ETag(fmt.Sprint(version)),
+		}
+		data, err := json.Marshal(change)
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(feed, "id: e-%d\nevent: change\ndata: %s\n\n", i+1, data); err != nil {
+			return
+		}
+	}
+}
+
+// BenchmarkJournalFollows is 10,000 changes that a hub tells at once, until each
+// of them is on disk: read, applied to the picture, and written down.
+func BenchmarkJournalFollows(b *testing.B) {
+	const changes = 10_000
+	for b.Loop() {
+		b.StopTimer()
+		told := &toldHub{devices: 100, changes: changes, tell: make(chan struct{})}
+		cs := iothub.ServiceConnectionString{HostName: "hub", SharedAccessKeyName: "service", SharedAccessKey: "c2VjcmV0"}
+		client, err := hubclient.New(cs, &hubclient.Options{HTTPClient: &http.Client{Transport: told}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		picture := fleet.New(client, fleet.Options{})
+		picture.Start(b.Context())
+		kept := openStore(b)
+		s, err := New(Options{Store: kept, Hubs: []Hub{{Slug: "local", Client: client, Fleet: picture}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Start(b.Context())
+		eventually(b, func() bool { return picture.Status().Live }, "the picture is live")
+		b.StartTimer()
+		close(told.tell)
+		eventually(b, func() bool {
+			n, err := kept.JournalCount(b.Context(), store.JournalQuery{Hub: "local", Section: store.Desired}, changes)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n == changes
+		}, "each change is written down")
+		b.StopTimer()
+		if err := s.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		if err := picture.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(changes*b.N)/b.Elapsed().Seconds(), "changes/s")
 }

@@ -172,7 +172,7 @@ func (p *livePage) waitForStreams(t *testing.T, want int) {
 }
 
 // eventually polls until something is so.
-func eventually(t *testing.T, so func() bool, what string) {
+func eventually(t testing.TB, so func() bool, what string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !so() {

@@ -34,7 +34,12 @@ func newServer(t testing.TB, log *slog.Logger) *Server {
 
 func openStore(t testing.TB) *store.Store {
 	t.Helper()
-	kept, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "dashboard.db"))
+	return openStoreAt(t, filepath.Join(t.TempDir(), "dashboard.db"))
+}
+
+func openStoreAt(t testing.TB, path string) *store.Store {
+	t.Helper()
+	kept, err := store.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

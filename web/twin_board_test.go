@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,12 +35,14 @@ type board struct {
 	client *hubclient.Client
 	fleet  *fleet.Fleet
 	url    string
-	store  *store.Store
 	server *Server
 	person *http.Client
-	ahead  atomic.Int64 // how far the dashboard's clock is ahead
-	local  bool
-	crawl  fleet.Crawl // of a hub without a change feed
+	store  *store.Store
+	// storePath is the store's file.
+	storePath string
+	ahead     atomic.Int64 // how far the dashboard's clock is ahead
+	local     bool
+	crawl     fleet.Crawl // of a hub without a change feed
 
 	written sync.Map // device id → version of its twin after the last write
 	// refuse answers requests of the dashboard in the hub's place; nil lets pass.
@@ -149,7 +152,8 @@ func (b *board) startDashboard() {
 	b.t.Cleanup(transport.CloseIdleConnections)
 	b.fleet = fleet.New(b.client, fleet.Options{Crawl: b.crawl})
 	b.fleet.Start(b.t.Context())
-	b.store = openStore(b.t)
+	b.storePath = filepath.Join(b.t.TempDir(), "dashboard.db")
+	b.store = openStoreAt(b.t, b.storePath)
 	b.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
