@@ -44,11 +44,12 @@ func BenchmarkList(b *testing.B) {
 		deep.After = f.List(deep).Next
 	}
 	for name, q := range map[string]Query{
-		"by id":          {},
-		"by state":       {Sort: SortState},
-		"since, page 20": deep,
-		"search":         {Text: "redmond43", Sort: SortState},
-		"search for one": {Text: "sn0012ab"},
+		"by id":                 {},
+		"by id, the last first": {Desc: true},
+		"by state":              {Sort: SortState},
+		"since, page 20":        deep,
+		"search":                {Text: "redmond43", Sort: SortState},
+		"search for one":        {Text: "sn0012ab"},
 		"filter, facets, sort by path": {
 			Text: "redmond", Filters: []Filter{{"tags.location.region", []string{"US", "EU"}}},
 			Facets: []string{"tags.location.region", "tags.location.plant", "tags.owner", "reported.connectivity"}, Sort: "tags.serial", Desc: true,
