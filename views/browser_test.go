@@ -30,6 +30,7 @@ type site struct {
 	props   func(*views.PageProps)
 	posts   []string // bodies posted to /form
 	answer  http.HandlerFunc
+	slow    http.HandlerFunc // of the page /slow
 	streams map[chan string]bool
 	opened  []string // ?after= of each stream
 	closed  int
@@ -43,6 +44,7 @@ func newSite(t *testing.T, content ...templ.Component) *site {
 	mux.HandleFunc("GET /live", s.live)
 	mux.HandleFunc("POST /form", s.form)
 	mux.HandleFunc("POST /secret", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "c2VjcmV0") })
+	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) { s.slow(w, r) })
 	mux.HandleFunc("GET /", s.page)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.Server = httptest.NewUnstartedServer(mux)

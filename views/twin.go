@@ -138,6 +138,7 @@ type TwinFootProps struct {
 // TwinJSONProps is the whole document, section by section.
 type TwinJSONProps struct {
 	DeviceID string
+	Notice   string // why the values may be old, empty when they are not
 	Tabs     []Tab
 	Sections []JSONSection
 	Whole    string // as text

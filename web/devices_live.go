@@ -175,11 +175,11 @@ func (l *liveList) paint(ctx context.Context) ([]templ.Component, error) {
 	l.readAgain(ctx)
 	list, known := l.listDevices(l.h, l.listing, shownKinds(l.listing))
 	p := l.devicesProps(ctx, l.h, l.listing, list, known)
-	switch {
-	case p.Shape == l.shape && p.Shape == "unread":
-		return l.sent.changed(ctx, []part{{"hub-unread", views.HubNothing(p.Unread)}})
-	case p.Shape != l.shape && l.shape != "list":
+	if p.Shape != l.shape && l.shape != "list" {
 		return l.paintBody(ctx, p, list)
+	}
+	if l.shape == "unread" {
+		return l.sent.changed(ctx, []part{{"hub-unread", views.HubNothing(p.Unread)}})
 	}
 	frame, err := l.sent.changed(ctx, []part{
 		l.note(ctx),

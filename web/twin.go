@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"time"
 
@@ -21,6 +22,7 @@ type reading struct {
 	*iothub.Twin
 	at    time.Time
 	stale bool // from the picture, because the hub cannot be reached
+	slow  bool // or, of a stale one, because it has not answered yet
 }
 
 // section is the values of tags or desired, never nil.
@@ -44,18 +46,39 @@ func (s *Server) readTwin(ctx context.Context, h *Hub, k subject) (reading, erro
 	return reading{Twin: t, at: s.now()}, nil
 }
 
+// memoryAfter is how long a page waits for a hub that is slow to answer, when
+// something is known to show meanwhile.
+const memoryAfter = 2 * time.Second
+
 // twinOrMemory is readTwin for pages that only show: while the hub cannot be
-// reached they show what was last known, and say so.
+// reached, or takes its time, they show what was last known, and say so.
 func (s *Server) twinOrMemory(ctx context.Context, h *Hub, k subject) (reading, error) {
-	r, err := s.readTwin(ctx, h, k)
-	if _, ok := errors.AsType[*hubclient.ConnectionError](err); !ok || k.module != "" {
-		return r, err
+	return s.twinWithin(ctx, h, k, memoryAfter)
+}
+
+// shownTwin is the twin that a request shows. A program rather waits for the
+// hub than take old values for new ones.
+func (s *Server) shownTwin(c echo.Context, k subject) (reading, error) {
+	wait := memoryAfter
+	if wantsJSON(c) {
+		wait = math.MaxInt64
 	}
+	return s.twinWithin(c.Request().Context(), hubOf(c), k, wait)
+}
+
+func (s *Server) twinWithin(ctx context.Context, h *Hub, k subject, wait time.Duration) (reading, error) {
 	known, ok := h.Fleet.Get(k.device)
-	if !ok {
+	if !ok || k.module != "" {
+		return s.readTwin(ctx, h, k)
+	}
+	soon, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	r, err := s.readTwin(soon, h, k)
+	away, lost := errors.AsType[*hubclient.ConnectionError](err)
+	if !lost {
 		return r, err
 	}
-	return reading{Twin: known.Twin(), at: known.ReadAt, stale: true}, nil
+	return reading{Twin: known.Twin(), at: known.ReadAt, stale: true, slow: away.Kind == hubclient.Timeout}, nil
 }
 
 // twinPage shows what is wanted of a device beside what it says.
@@ -70,7 +93,7 @@ func (s *Server) twinPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.twinOrMemory(ctx, h, k)
+	r, err := s.shownTwin(c, k)
 	if err != nil {
 		return err
 	}
@@ -92,7 +115,7 @@ func (s *Server) twinJSONPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.twinOrMemory(ctx, h, k)
+	r, err := s.shownTwin(c, k)
 	if err != nil {
 		return err
 	}

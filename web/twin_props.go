@@ -35,7 +35,11 @@ func staleNotice(ctx context.Context, r reading) string {
 	if !r.stale {
 		return ""
 	}
-	return text.T(ctx, "twin.stale", "Time", text.Clock(ctx, r.at.Local()))
+	id := "twin.stale"
+	if r.slow {
+		id = "twin.stale.slow"
+	}
+	return text.T(ctx, id, "Time", text.Clock(ctx, r.at.Local()))
 }
 
 // twinHead is what stands beside the device's name.
@@ -288,8 +292,7 @@ func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
 		s.Size.Name = text.T(ctx, "twin.json.size")
 		return s
 	}
-	return views.TwinJSONProps{
-		DeviceID: r.subject().name(), Tabs: twinTabs(ctx, h, r.subject(), "json"),
+	return views.TwinJSONProps{Notice: staleNotice(ctx, r), DeviceID: r.subject().name(), Tabs: twinTabs(ctx, h, r.subject(), "json"),
 		Sections: []views.JSONSection{
 			section("twin-json-tags", iothub.SectionTags, r.Tags, "tags"),
 			section("twin-json-desired", iothub.SectionDesired, r.Properties.Desired.Value, "desired"),

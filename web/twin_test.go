@@ -175,3 +175,31 @@ func TestTwinPageWhileTheHubIsAway(t *testing.T) {
 		t.Error("a change is offered that cannot be made")
 	}
 }
+
+// TestTwinOfASlowHub: a page does not wait for long when something is known; it
+// says so, and comes up to date when the hub answers.
+func TestTwinOfASlowHub(t *testing.T) {
+	b := newBoard(t)
+	b.device("pump", `{}`, `{"interval":30}`)
+	b.known(1)
+	wait := make(chan struct{})
+	slow := func(r *http.Request) *iothub.Error {
+		if r.URL.Path == "/twins/pump" {
+			select {
+			case <-wait:
+			case <-r.Context().Done():
+			}
+		}
+		return nil
+	}
+	b.refuse.Store(&slow)
+	for _, view := range []string{"", "?view=json"} {
+		p := b.get("/h/local/devices/pump" + view).wantStatus(http.StatusOK)
+		p.wantPart("main", "The hub has not answered yet. These values are from ")
+		p.wantPart("main", "interval")
+	}
+	close(wait)
+	if got := b.get("/h/local/devices/pump").text("#twin-notice"); got != "" {
+		t.Errorf("a hub that answers is said to be slow: %q", got)
+	}
+}

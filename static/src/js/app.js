@@ -13,6 +13,7 @@ import './dialog.js'
 import './rows.js'
 import './select.js'
 import './forms.js'
+import './waiting.js' // after forms.js, which may ask to stay
 import './editors.js'
 import './count.js'
 
