@@ -64,14 +64,13 @@ type Change struct {
 	Method *MethodCall `json:"method,omitempty"`
 }
 
-// Weight estimates what a change takes in memory, in bytes: a decoded document
-// needs some sixteen times its content.
+// Weight estimates what a change takes in memory, in bytes.
 func (c Change) Weight() int {
-	n := 512 + 16*(Size(c.Patch)+Size(c.Old))
+	n := 512 + c.Patch.HeapBytes() + c.Old.HeapBytes()
 	if t := c.Telemetry; t != nil {
-		n += len(t.Body)
+		n += len(t.Body) + heapOfMap(len(t.Properties))
 		for name, value := range t.Properties {
-			n += len(name) + len(value)
+			n += heapOfText(name) + heapOfText(value)
 		}
 	}
 	if m := c.Method; m != nil {
