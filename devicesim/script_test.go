@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -362,4 +363,30 @@ func TestStopIsQuickWhateverTheHubDoes(t *testing.T) {
 		t.Errorf("stopping took %s", took)
 	}
 	wantError(t, <-result, devicesim.ErrNotRunning)
+}
+
+// TestDevicesContinueSessions has devices connect one after the other: all but
+// the first go on with a session of the fleet, which spares both ends most of a
+// handshake.
+func TestDevicesContinueSessions(t *testing.T) {
+	seen := make(chan tls.ConnectionState, 3)
+	s := scripted(t, func(p *peer) {
+		p.read()
+		seen <- p.conn.(*tls.Conn).ConnectionState()
+	})
+	f := s.fleet(t, devicesim.Options{})
+	for i := range cap(seen) {
+		if err := f.Start(t.Context(), devicesim.Spec{ConnectionString: iothub.DeviceConnectionString{
+			HostName: "localhost", DeviceID: fmt.Sprint("dev", i), SharedAccessKey: "a2V5",
+		}}); err == nil {
+			t.Fatal("a device is ready on a hub that ends its connection")
+		}
+		state := <-seen
+		if state.Version != tls.VersionTLS12 || state.DidResume != (i > 0) {
+			t.Errorf("connection %d: %s, continued: %v", i, tls.VersionName(state.Version), state.DidResume)
+		}
+		if err := f.Stop(t.Context(), fmt.Sprint("dev", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
