@@ -85,7 +85,10 @@ func TestLongMessagesAreKeptWithinBounds(t *testing.T) {
 // TestChangesAreKeptWithinBounds writes more than the memory of the feed.
 func TestChangesAreKeptWithinBounds(t *testing.T) {
 	changes := newChanges()
-	large := iothub.Change{Patch: iothub.Document{"a": strings.Repeat("x", 4096), "b": strings.Repeat("y", 4096)}}
+	large := iothub.Change{Patch: iothub.Document{}}
+	for _, name := range "abcdef" {
+		large.Patch[string(name)] = strings.Repeat("x", 4096)
+	}
 	for range keptChanges {
 		changes.Publish(large)
 	}
