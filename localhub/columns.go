@@ -309,6 +309,10 @@ func (c *columns) append(column *query.Column, f store.Found, path []string, tex
 		column.Append(c.r.presenceValue(twinKey{f.DeviceID, f.ModuleID}, path))
 		return nil
 	}
+	if f.Fresh != nil {
+		column.Append((&member{r: c.r, rec: f.Fresh}).value(path))
+		return nil
+	}
 	return column.AppendJSON(text)
 }
 

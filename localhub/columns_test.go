@@ -25,6 +25,16 @@ func (b *bench) forgetColumns() {
 	b.columns.tables = [2]*table{}
 }
 
+// foldRows brings rows of twins up to date at once, so that they are read again.
+func (b *bench) foldRows(n int) {
+	b.Helper()
+	b.check(b.do(b.Context(), func(*batch) error {
+		_, err := b.store.Fold(n)
+		return err
+	}))
+	b.registry.cache = newCache(cacheBytes)
+}
+
 // naive answers a query the slow way: every twin as it is read, decoded.
 func (b *bench) naive(text string) (rows []string) {
 	b.Helper()
@@ -161,6 +171,7 @@ func TestQueriesAnswerAsTheTwinsRead(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "forget") == 0 {
 				b.forgetColumns()
 			}
+			b.foldRows(rapid.SampledFrom([]int{0, 0, 1, 100}).Draw(t, "rows"))
 			for _, text := range queries {
 				sameRows(t, b, text, rapid.IntRange(1, 6).Draw(t, "size"))
 			}

@@ -60,7 +60,7 @@ func CreatePolicy(ctx context.Context, data, name, rights string) (err error) {
 	if _, err := ReadEndpoints(data); err != nil { // never let a wrong path become a new hub
 		return err
 	}
-	s, err := store.Open(ctx, storeFile(data))
+	s, err := store.OpenBeside(ctx, storeFile(data))
 	if err != nil {
 		return err
 	}

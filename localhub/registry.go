@@ -81,6 +81,9 @@ const (
 	// Times of activity are written flushLength at a time.
 	flushInterval = time.Second
 	flushLength   = 1000
+	// Rows of twins that lag behind are brought up to date foldLength at a time.
+	foldInterval = 100 * time.Millisecond
+	foldLength   = 64
 )
 
 // errClosed means that the hub is stopping.
@@ -165,12 +168,16 @@ func (r *registry) run() {
 	defer close(r.done)
 	flush := time.NewTicker(flushInterval)
 	defer flush.Stop()
+	fold := time.NewTicker(foldInterval)
+	defer fold.Stop()
 	for {
 		select {
 		case o := <-r.queue:
 			r.process(r.drain(o))
 		case <-flush.C:
 			r.flushActivity()
+		case <-fold.C:
+			r.fold()
 		case <-r.closed:
 			r.finish()
 			return
@@ -207,6 +214,14 @@ func (r *registry) finish() {
 	}
 	r.endAll("the hub is stopping")
 	for r.flushActivity() {
+	}
+}
+
+// fold brings some rows of twins up to date. When that fails, the journal keeps
+// what they lack.
+func (r *registry) fold() {
+	if _, err := r.store.Fold(foldLength); err != nil {
+		r.log.Error("twins were not moved out of the journal", "error", err)
 	}
 }
 

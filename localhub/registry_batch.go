@@ -26,8 +26,9 @@ type batch struct {
 
 // pending is a record that the batch changes.
 type pending struct {
-	record         *store.Record // nil when deleted
-	identity, twin bool          // what changed
+	record         *store.Record  // nil when deleted
+	identity, twin bool           // what is written whole
+	edits          []store.Edited // what was written of the twin
 }
 
 func newBatch(r *registry) *batch {
@@ -60,8 +61,14 @@ func (b *batch) create(rec *store.Record) {
 	*b.touch(keyOf(rec)) = pending{record: rec}
 }
 
-// putTwin stores a record whose twin changed; putIdentity one whose identity
-// did.
+// edit stores a record that an edit has made; putTwin one whose twin changed
+// otherwise, and putIdentity one whose identity did.
+func (b *batch) edit(e store.Edit, rec *store.Record) {
+	p := b.touch(keyOf(rec))
+	p.record = rec
+	p.edits = append(p.edits, store.Edited{Edit: e, Record: rec})
+}
+
 func (b *batch) putTwin(rec *store.Record) {
 	p := b.touch(keyOf(rec))
 	p.record, p.twin = rec, true
@@ -84,7 +91,7 @@ func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
 
 // commit writes and then lets readers see what was written.
 func (b *batch) commit() error {
-	w := store.Batch{Delete: b.deleted, Subscriptions: b.subscriptions, Jobs: b.jobs}
+	w := store.Batch{Delete: b.deleted, At: b.at, Subscriptions: b.subscriptions, Jobs: b.jobs}
 	for _, key := range b.order {
 		switch p := b.pending[key]; {
 		case p.record == nil:
@@ -96,6 +103,8 @@ func (b *batch) commit() error {
 			}
 			if p.twin {
 				w.Twins = append(w.Twins, p.record)
+			} else {
+				w.Edits = append(w.Edits, p.edits...)
 			}
 		}
 	}
@@ -120,14 +129,20 @@ func rowsOf(w *store.Batch) []int64 {
 	for _, rec := range slices.Concat(w.Identities, w.Twins) {
 		keys = append(keys, rec.Key)
 	}
+	for i := range w.Edits {
+		keys = append(keys, w.Edits[i].Record.Key)
+	}
 	return keys
 }
 
 // written returns what a commit has left in each row, nil where it deleted.
 func written(w *store.Batch) map[int64]*store.Record {
-	rows := make(map[int64]*store.Record, len(w.Twins))
+	rows := make(map[int64]*store.Record, len(w.Edits))
 	for _, key := range w.Delete {
 		rows[key] = nil
+	}
+	for i := range w.Edits {
+		rows[w.Edits[i].Record.Key] = w.Edits[i].Record
 	}
 	for _, rec := range slices.Concat(w.Insert, w.Identities, w.Twins) {
 		rows[rec.Key] = rec

@@ -153,13 +153,13 @@ func given(e iothub.ETag) iothub.ETag {
 // replaceTwin overwrites the sections that came along with an identity. That the
 // others stay, and that reported is not taken, are choices.
 func (i *bulkItem) replaceTwin(b *batch, by actor) error {
-	_, err := b.writeTwin(by, i.key(), iothub.Any, iothub.OperationReplace, func(b *batch, w *twinEdit) {
-		if i.twin.Tags != nil || i.twin.ClearTags {
-			w.replaceTags(i.twin.Tags)
-		}
-		if i.twin.Desired != nil || i.twin.ClearDesired {
-			w.desired(w.old.Desired.Replace(i.twin.Desired, b.at, true))
-		}
-	})
+	var e store.Edit
+	if i.twin.Tags != nil || i.twin.ClearTags {
+		e.ReplaceTags = orEmpty(i.twin.Tags)
+	}
+	if i.twin.Desired != nil || i.twin.ClearDesired {
+		e.ReplaceDesired = orEmpty(i.twin.Desired)
+	}
+	_, err := b.writeTwin(by, i.key(), iothub.Any, iothub.OperationReplace, e)
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"sync"
 
-	"twinboard/hubclient/iothub"
 	"twinboard/localhub/store"
 )
 
@@ -37,7 +36,7 @@ func (c *cache) offer(key twinKey, rec *store.Record, puts uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.puts == puts {
-		c.records.put(key, rec, memoryOf(rec))
+		c.records.put(key, rec, rec.Memory())
 	}
 }
 
@@ -50,7 +49,7 @@ func (c *cache) put(key twinKey, rec *store.Record) {
 		c.records.remove(key)
 		return
 	}
-	c.records.put(key, rec, memoryOf(rec))
+	c.records.put(key, rec, rec.Memory())
 }
 
 // recent keeps the values used last within a number of bytes. It is for one
@@ -94,10 +93,4 @@ func (r *recent[K, V]) remove(key K) {
 		delete(r.entries, key)
 		r.used -= r.order.Remove(e).(*kept[K, V]).size
 	}
-}
-
-// memoryOf estimates what a record takes: a decoded document with its metadata
-// needs some sixteen times its content.
-func memoryOf(rec *store.Record) int {
-	return 2048 + 16*(iothub.Size(rec.Tags)+iothub.Size(rec.Desired.Value)+iothub.Size(rec.Reported.Value))
 }

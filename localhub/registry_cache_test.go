@@ -35,12 +35,12 @@ func TestCacheTakesNoOutdatedOffer(t *testing.T) {
 
 func TestCacheIsBoundedAndKeepsTheLatest(t *testing.T) {
 	big := &store.Record{Twin: store.Twin{Tags: iothub.Document{"x": strings.Repeat("x", 4000)}}}
-	c := newCache(10 * memoryOf(big))
+	c := newCache(10 * big.Memory())
 	for i := range 25 {
 		c.put(dev(fmt.Sprint(i)), big)
 		c.get(dev("0")) // used all the time
 	}
-	if r := c.records; len(r.entries) != 10 || r.order.Len() != 10 || r.used != 10*memoryOf(big) {
+	if r := c.records; len(r.entries) != 10 || r.order.Len() != 10 || r.used != 10*big.Memory() {
 		t.Errorf("%d entries, %d in order, %d bytes", len(r.entries), r.order.Len(), r.used)
 	}
 	for id, want := range map[string]bool{"0": true, "24": true, "16": true, "15": false, "1": false} {

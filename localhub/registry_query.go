@@ -237,6 +237,8 @@ func (s *search) value(f store.Found, path []string, text string) (query.Value, 
 	switch {
 	case ofPresence(path):
 		return s.r.presenceValue(twinKey{f.DeviceID, f.ModuleID}, path), nil
+	case f.Fresh != nil:
+		return (&member{r: s.r, rec: f.Fresh}).value(path), nil
 	case text == "":
 		return query.Value{}, nil
 	}

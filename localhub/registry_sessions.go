@@ -300,18 +300,16 @@ func (r *registry) report(b *batch, key twinKey, doc iothub.Document, base *int6
 	if base != nil && *base != old.Reported.Version {
 		return nil, iothub.ErrPreconditionFailed.With("reported.$version is %d by now, not %d", old.Reported.Version, *base)
 	}
-	next := *old
-	next.Reported = old.Reported.Patch(doc, b.at, false)
-	if err := iothub.CheckSize(iothub.SectionReported, old.Reported.Value, next.Reported.Value); err != nil {
-		return nil, overLimit(err)
+	next, err := b.editTwin(old, store.Edit{Reported: doc})
+	if err != nil {
+		return nil, err
 	}
-	b.putTwin(&next)
 	b.after(func() {
-		c := change(b, actor{DeviceID: key.DeviceID, ModuleID: key.ModuleID}, iothub.ChangeReported, iothub.OperationUpdate, &next)
+		c := change(b, actor{DeviceID: key.DeviceID, ModuleID: key.ModuleID}, iothub.ChangeReported, iothub.OperationUpdate, next)
 		c.Patch, c.Old, c.SectionVersion = doc, iothub.Replaced(old.Reported.Value, doc), next.Reported.Version
 		r.changes.Publish(c)
 	})
-	return &next, nil
+	return next, nil
 }
 
 // readTwin answers, through s, with the twin as the device sees it: desired

@@ -29,21 +29,16 @@ func (r *registry) updateTwin(ctx context.Context, by actor, key twinKey, p ioth
 	return r.writeTwin(ctx, by, key, ifMatch, iothub.OperationUpdate, merging(p))
 }
 
-func merging(p iothub.TwinPatch) func(*batch, *twinEdit) {
-	return func(b *batch, w *twinEdit) {
-		switch {
-		case p.Tags != nil:
-			w.tags(iothub.Merge(w.old.Tags, p.Tags), p.Tags)
-		case p.ClearTags:
-			w.replaceTags(nil)
-		}
-		switch {
-		case p.Desired != nil:
-			w.desired(w.old.Desired.Patch(p.Desired, b.at, true), p.Desired)
-		case p.ClearDesired:
-			w.desired(w.old.Desired.Replace(nil, b.at, true))
-		}
+// merging is the edit of a patch; a section of null is emptied.
+func merging(p iothub.TwinPatch) store.Edit {
+	e := store.Edit{Tags: p.Tags, Desired: p.Desired}
+	if p.ClearTags {
+		e.ReplaceTags = iothub.Document{}
 	}
+	if p.ClearDesired {
+		e.ReplaceDesired = iothub.Document{}
+	}
+	return e
 }
 
 // replaceTwin makes the given tags and desired the whole sections; what the
@@ -53,10 +48,15 @@ func (r *registry) replaceTwin(ctx context.Context, by actor, key twinKey, p iot
 	if err := checkPatch(p); err != nil {
 		return nil, err
 	}
-	return r.writeTwin(ctx, by, key, ifMatch, iothub.OperationReplace, func(b *batch, w *twinEdit) {
-		w.replaceTags(p.Tags)
-		w.desired(w.old.Desired.Replace(p.Desired, b.at, true))
-	})
+	e := store.Edit{ReplaceTags: orEmpty(p.Tags), ReplaceDesired: orEmpty(p.Desired)}
+	return r.writeTwin(ctx, by, key, ifMatch, iothub.OperationReplace, e)
+}
+
+func orEmpty(d iothub.Document) iothub.Document {
+	if d == nil {
+		return iothub.Document{}
+	}
+	return d
 }
 
 func checkPatch(p iothub.TwinPatch) error {
@@ -97,41 +97,10 @@ func overLimit(err error) error {
 	return &explained{iothub.ErrArgumentInvalid.With("%v", err), err}
 }
 
-// twinEdit is one service write of a twin while it is worked out: the record
-// before and after, and per section what was sent.
-type twinEdit struct {
-	old                   *store.Record
-	next                  *store.Record   // of its own: who keeps it must not keep old
-	tagsSent, desiredSent iothub.Document // nil: the section was not written
-}
-
-func (w *twinEdit) tags(value, sent iothub.Document) {
-	w.next.Tags, w.tagsSent = value, sent
-}
-
-// replaceTags uses a section, whose versions nobody sees, for its rules.
-func (w *twinEdit) replaceTags(value iothub.Document) {
-	s, sent := iothub.Section{Value: w.old.Tags}.Replace(value, time.Time{}, false)
-	w.tags(s.Value, sent)
-}
-
-func (w *twinEdit) desired(s iothub.Section, sent iothub.Document) {
-	w.next.Desired, w.desiredSent = s, sent
-}
-
-func (w *twinEdit) empty() bool { return w.tagsSent == nil && w.desiredSent == nil }
-
-func (w *twinEdit) check() error {
-	if err := iothub.CheckSize(iothub.SectionTags, w.old.Tags, w.next.Tags); err != nil {
-		return overLimit(err)
-	}
-	return overLimit(iothub.CheckSize(iothub.SectionDesired, w.old.Desired.Value, w.next.Desired.Value))
-}
-
-func (r *registry) writeTwin(ctx context.Context, by actor, key twinKey, ifMatch iothub.ETag, operation string, work func(*batch, *twinEdit)) (*iothub.Twin, error) {
+func (r *registry) writeTwin(ctx context.Context, by actor, key twinKey, ifMatch iothub.ETag, operation string, e store.Edit) (*iothub.Twin, error) {
 	var result *store.Record
 	err := r.do(ctx, func(b *batch) (err error) {
-		result, err = b.writeTwin(by, key, ifMatch, operation, work)
+		result, err = b.writeTwin(by, key, ifMatch, operation, e)
 		return err
 	})
 	if err != nil {
@@ -140,7 +109,7 @@ func (r *registry) writeTwin(ctx context.Context, by actor, key twinKey, ifMatch
 	return r.showTwin(result), nil
 }
 
-func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation string, work func(*batch, *twinEdit)) (*store.Record, error) {
+func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation string, e store.Edit) (*store.Record, error) {
 	old, err := b.record(key)
 	if err != nil {
 		return nil, err
@@ -148,39 +117,68 @@ func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation 
 	if err := checkETag(ifMatch, iothub.TwinETag(old.TwinETag)); err != nil {
 		return nil, err
 	}
-	next := *old
-	w := &twinEdit{old: old, next: &next}
-	work(b, w)
-	if w.empty() {
+	if e.Empty() {
 		return old, nil
 	}
-	w.next.TwinETag++
-	if err := w.check(); err != nil {
-		return nil, err
+	next, err := b.editTwin(old, e)
+	if err == nil {
+		b.after(func() { b.r.announceTwin(b, by, operation, e, old, next) })
 	}
-	b.putTwin(w.next)
-	b.after(func() { b.r.announceTwin(b, by, operation, w) })
-	return w.next, nil
+	return next, err
+}
+
+// editTwin records an edit unless it breaks a limit.
+func (b *batch) editTwin(old *store.Record, e store.Edit) (*store.Record, error) {
+	next := *old // of its own: who keeps it must not keep old
+	next.Twin = e.Apply(old.Twin, b.at)
+	for _, s := range []struct {
+		name        iothub.SectionName
+		written     bool
+		before, now iothub.Document
+	}{
+		{iothub.SectionTags, e.WritesTags(), old.Tags, next.Tags},
+		{iothub.SectionDesired, e.WritesDesired(), old.Desired.Value, next.Desired.Value},
+		{iothub.SectionReported, e.Reported != nil, old.Reported.Value, next.Reported.Value},
+	} {
+		if s.written {
+			if err := iothub.CheckSize(s.name, s.before, s.now); err != nil {
+				return nil, overLimit(err)
+			}
+		}
+	}
+	b.edit(e, &next)
+	return &next, nil
 }
 
 // announceTwin tells the device and the change feed.
-func (r *registry) announceTwin(b *batch, by actor, operation string, w *twinEdit) {
-	if w.tagsSent != nil {
-		c := change(b, by, iothub.ChangeTags, operation, w.next)
-		c.Patch, c.Old = w.tagsSent, iothub.Replaced(w.old.Tags, w.tagsSent)
+func (r *registry) announceTwin(b *batch, by actor, operation string, e store.Edit, old, next *store.Record) {
+	if e.WritesTags() {
+		c := change(b, by, iothub.ChangeTags, operation, next)
+		c.Patch = told(old.Tags, e.Tags, e.ReplaceTags)
+		c.Old = iothub.Replaced(old.Tags, c.Patch)
 		r.changes.Publish(c)
 	}
-	if w.desiredSent == nil {
+	if !e.WritesDesired() {
 		return
 	}
-	c := change(b, by, iothub.ChangeDesired, operation, w.next)
-	c.Patch, c.Old = w.desiredSent, iothub.Replaced(w.old.Desired.Value, w.desiredSent)
-	c.SectionVersion = w.next.Desired.Version
+	c := change(b, by, iothub.ChangeDesired, operation, next)
+	c.Patch = told(old.Desired.Value, e.Desired, e.ReplaceDesired)
+	c.Old = iothub.Replaced(old.Desired.Value, c.Patch)
+	c.SectionVersion = next.Desired.Version
 	r.changes.Publish(c)
-	if s := r.seen(keyOf(w.old)).session; s != nil {
-		told := iothub.Section{Value: w.desiredSent, Version: w.next.Desired.Version}
-		s.sendDesired(told.Version, deviceJSON(told))
+	if s := r.seen(keyOf(old)).session; s != nil {
+		s.sendDesired(c.SectionVersion, deviceJSON(iothub.Section{Value: c.Patch, Version: c.SectionVersion}))
 	}
+}
+
+// told is what others hear of the write of a section: the patch, or what a
+// replacement comes to.
+func told(old, merged, replaced iothub.Document) iothub.Document {
+	if merged != nil {
+		return merged
+	}
+	_, patch := iothub.Section{Value: old}.Replace(replaced, time.Time{}, false)
+	return patch
 }
 
 func deviceJSON(s iothub.Section) []byte {

@@ -150,7 +150,7 @@ type JobScan struct {
 // ScanJobs looks at the devices' parts of jobs.
 func (v *View) ScanJobs(ctx context.Context, scan JobScan) error {
 	text, args := scan.statement()
-	rows, err := v.q.QueryContext(ctx, text, args...)
+	rows, err := v.tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return v.store.fail("scan jobs", err)
 	}

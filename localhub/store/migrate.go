@@ -16,9 +16,12 @@ var schema2 string
 //go:embed schema_3.sql
 var schema3 string
 
+//go:embed schema_4.sql
+var schema4 string
+
 // migrations lead from each version of the file to the next; PRAGMA
 // user_version counts those a file has had. Published ones never change.
-var migrations = []string{schema, schema2, schema3}
+var migrations = []string{schema, schema2, schema3, schema4}
 
 // applicationID marks the file as ours, "Twin" in ASCII.
 const applicationID = 0x5477696e
@@ -74,18 +77,18 @@ func (s *Store) migrate(ctx context.Context) error {
 // transaction runs f between BEGIN and COMMIT on the writing connection. When
 // it returns nil, everything f wrote is on the disk; otherwise nothing is.
 func (s *Store) transaction(ctx context.Context, f func() error) error {
-	if _, err := s.writer.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := s.stmts.begin.ExecContext(ctx); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	err := f()
 	if err == nil {
-		if _, err = s.writer.ExecContext(ctx, "COMMIT"); err == nil {
+		if _, err = s.stmts.end.ExecContext(ctx); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
 	}
 	// SQLite itself rolls back after some errors, such as a full disk; then
 	// this one reports that no transaction is open, which is what we want.
-	_, _ = s.writer.ExecContext(ctx, "ROLLBACK")
+	_, _ = s.stmts.undo.ExecContext(ctx)
 	return err
 }

@@ -19,40 +19,54 @@ const (
 )
 
 // Record reads a device or module; ErrNotFound when there is none.
-func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (*Record, error) {
-	return s.record(ctx, s.readers, deviceID, moduleID)
+func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (r *Record, err error) {
+	err = s.View(ctx, func(v *View) error {
+		r, err = s.record(ctx, v.tx, v.fresh, whereNamed, deviceID, moduleID)
+		return err
+	})
+	return r, err
 }
 
 // RecordForWrite reads like Record on the connection that commits: slow
 // readers cannot hold it up. Like Commit it is for one goroutine at a time.
 func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
-	return s.record(context.Background(), s.writer, deviceID, moduleID)
+	return s.record(context.Background(), s.writer, s.overdue.twins, whereNamed, deviceID, moduleID)
 }
 
 // ModulesForWrite reads all modules of a device as RecordForWrite would.
 func (s *Store) ModulesForWrite(deviceID string) ([]*Record, error) {
-	rows, err := s.rows(context.Background(), s.writer, selectRow+`WHERE i.device_id = ? AND i.module_id <> '' ORDER BY i.id`, deviceID)
+	return s.records(context.Background(), s.writer, s.overdue.twins, `WHERE i.device_id = ? AND i.module_id <> '' ORDER BY i.id`, deviceID)
+}
+
+const whereNamed = `WHERE i.device_id = ? AND i.module_id = ?`
+
+// record reads the one record that a condition finds.
+func (s *Store) record(ctx context.Context, q querier, fresh map[int64]*Record, where string, args ...any) (*Record, error) {
+	found, err := s.records(ctx, q, fresh, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, ErrNotFound
+	}
+	return found[0], nil
+}
+
+// records reads rows and decodes them, but for those twins that are fresh.
+func (s *Store) records(ctx context.Context, q querier, fresh map[int64]*Record, where string, args ...any) ([]*Record, error) {
+	rows, err := s.rows(ctx, q, selectRow+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*Record, len(rows))
 	for i, row := range rows {
-		if out[i], err = row.Record(); err != nil {
+		if r := fresh[row.Key]; r != nil {
+			out[i] = &Record{Key: row.Key, Identity: row.Identity, Twin: r.Twin}
+		} else if out[i], err = row.Record(); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
-}
-
-func (s *Store) record(ctx context.Context, q querier, deviceID, moduleID string) (*Record, error) {
-	rows, err := s.rows(ctx, q, selectRow+`WHERE i.device_id = ? AND i.module_id = ?`, deviceID, moduleID)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, ErrNotFound
-	}
-	return rows[0].Record()
 }
 
 // Identities returns the first devices in the order in which they were made.

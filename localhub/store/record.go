@@ -43,6 +43,12 @@ type Twin struct {
 // published twins and holds for all of them; the service does not document it.
 func (t *Twin) Version() int64 { return int64(t.TwinETag) + t.Reported.Version }
 
+// Memory estimates what a record takes: a decoded document with its metadata
+// needs some sixteen times its content.
+func (r *Record) Memory() int {
+	return 2048 + 16*(iothub.Size(r.Tags)+iothub.Size(r.Desired.Value)+iothub.Size(r.Reported.Value))
+}
+
 // Row is a record with its twin as stored text, for those who need only parts.
 type Row struct {
 	Key int64
@@ -72,6 +78,16 @@ func (s RawSection) JSON() []byte {
 	out = append(out, `"$metadata":`...)
 	out = append(out, s.Metadata...)
 	return fmt.Appendf(out, `,"$version":%d}`, s.Version)
+}
+
+// setTwin puts a twin in place of the stored one.
+func (r *Row) setTwin(t *Twin) {
+	r.TwinETag, r.ModelID, r.Tags = t.TwinETag, t.ModelID, []byte(encodeDocument(t.Tags))
+	r.Desired, r.Reported = rawOf(&t.Desired), rawOf(&t.Reported)
+}
+
+func rawOf(s *iothub.Section) RawSection {
+	return RawSection{[]byte(encodeDocument(s.Value)), []byte(encodeMetadata(&s.Metadata)), s.Version}
 }
 
 // Record decodes the row.

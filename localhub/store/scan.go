@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,28 +29,63 @@ type Found struct {
 	Key                int64
 	DeviceID, ModuleID string
 	Values             []string // valid during the call only
+	// Fresh is the record when its row lags behind: then Values are outdated.
+	Fresh *Record
 }
 
-// View is the file as it was at one moment.
+// View is what is stored as it was at one moment.
 type View struct {
 	store *Store
-	q     querier
+	tx    *sql.Tx
+	fresh map[int64]*Record // whose rows lag behind
 }
 
-// View calls f with the file as it is now: f sees every commit that returned
+// View calls f with what is stored now: f sees every commit that returned
 // before, and none that comes later.
 func (s *Store) View(ctx context.Context, f func(*View) error) error {
-	tx, err := s.readers.BeginTx(ctx, nil)
+	v, err := s.begin(ctx)
+	for err == nil && v == nil {
+		v, err = s.begin(ctx)
+	}
 	if err != nil {
 		return s.fail("begin reading", err)
 	}
-	defer tx.Rollback() // it has written nothing
-	return f(&View{s, tx})
+	defer v.tx.Rollback() // it has written nothing
+	return f(v)
+}
+
+// begin looks at rows as they are at one moment, and at the twins that are newer
+// than those. It gives nil when rows were brought up to date in between: some
+// twins would then be neither here nor there.
+func (s *Store) begin(ctx context.Context) (*View, error) {
+	tx, err := s.readers.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	v := &View{store: s, tx: tx}
+	fresh, before := s.overdue.view()
+	if len(fresh) == 0 {
+		return v, nil
+	}
+	// SQLite fixes the moment with the first read.
+	var found bool
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM journal)`).Scan(&found)
+	var after uint64
+	if v.fresh, after = s.overdue.view(); err == nil && after == before {
+		return v, nil
+	}
+	return nil, errors.Join(err, tx.Rollback())
 }
 
 // Rows reads whole records by key, in the order of rows.
 func (v *View) Rows(ctx context.Context, keys []int64) ([]*Row, error) {
-	return v.store.rows(ctx, v.q, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, quote(keys))
+	rows, err := v.store.rows(ctx, v.tx, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, quote(keys))
+	for _, row := range rows {
+		if r := v.fresh[row.Key]; r != nil {
+			row.setTwin(&r.Twin)
+		}
+	}
+	return rows, err
 }
 
 // Scan looks at records in the order of rows.
@@ -58,7 +95,7 @@ func (v *View) Scan(ctx context.Context, scan Scan) error {
 		columns[i] = columnOf(p)
 	}
 	text, args := scan.statement(columns)
-	rows, err := v.q.QueryContext(ctx, text, args...)
+	rows, err := v.tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return v.store.fail("scan", err)
 	}
@@ -77,6 +114,7 @@ func (v *View) Scan(ctx context.Context, scan Scan) error {
 		for i, c := range columns {
 			found.Values[i] = c.text(raw[i])
 		}
+		found.Fresh = v.fresh[found.Key]
 		if !scan.Visit(found) {
 			break
 		}

@@ -28,6 +28,8 @@ type Store struct {
 	path    string
 	readers *sql.DB
 
+	overdue *overdue
+
 	// The one connection that writes, and what it has prepared. All nil when
 	// the store was opened for reading.
 	writers *sql.DB
@@ -38,11 +40,25 @@ type Store struct {
 	closeErr error
 }
 
-// Open opens the file, making or migrating it if need be. A file of a newer
-// version or of another program is refused and not touched. The error is a
-// *DataError when the file is at fault.
+// Open opens the file for the one hub that works on it, making or migrating it
+// if need be. A file of a newer version or of another program is refused and not
+// touched. The error is a *DataError when the file is at fault.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s := &Store{path: path}
+	s, err := OpenBeside(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.readJournal(ctx); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// OpenBeside opens like Open, also while a hub works on the file, for everything
+// but twins: those may lag behind, and must not be written.
+func OpenBeside(ctx context.Context, path string) (*Store, error) {
+	s := &Store{path: path, overdue: newOverdue()}
 	if err := s.makeFile(); err != nil {
 		return nil, err
 	}
@@ -57,10 +73,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // OpenReadOnly opens an existing file for reading, also while a hub works on
-// it; only a file of an older version is brought up to date first. The error is a
+// it; only a file of an older version is brought up to date first. Twins may
+// lag behind, as with OpenBeside. The error is a
 // *DataError of kind Missing when there is none.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
-	s := &Store{path: path}
+	s := &Store{path: path, overdue: newOverdue()}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, FileError(path, err)
@@ -82,7 +99,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 // migrateOnce brings an older file up to date for a reader, whose questions it
 // could not answer otherwise.
 func (s *Store) migrateOnce(ctx context.Context) error {
-	w, err := Open(ctx, s.path)
+	w, err := OpenBeside(ctx, s.path)
 	if err != nil {
 		return err
 	}
@@ -106,6 +123,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	if s.writer, err = s.writers.Conn(ctx); err != nil {
 		return s.fail("open", err)
+	}
+	if err := s.stmts.prepareFirst(ctx, s.writer); err != nil {
+		return s.fail("prepare", err)
 	}
 	if err := s.migrate(ctx); err != nil {
 		return err
@@ -131,6 +151,7 @@ func (s *Store) close() error {
 		errs = append(errs, s.readers.Close())
 	}
 	if s.writer != nil {
+		s.foldAll()
 		errs = append(errs, s.stmts.close(), s.writer.Close())
 	}
 	// Last: closing the last connection moves the WAL into the file.

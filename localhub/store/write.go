@@ -15,8 +15,12 @@ type Batch struct {
 	Delete     []int64
 	Insert     []*Record
 	Identities []*Record // existing records whose identity changed
-	Twins      []*Record // existing records whose twin changed
-	Activity   []Activity
+	Twins      []*Record // existing records whose twin is written whole
+	// Edits are writes of other existing twins, in their order, and At is when
+	// they were made.
+	Edits    []Edited
+	At       time.Time
+	Activity []Activity
 	// Subscriptions replace what was kept for a device or module.
 	Subscriptions []Subscriptions
 	Jobs          JobWrites
@@ -38,21 +42,37 @@ type Activity struct {
 
 // Empty reports whether there is nothing to write.
 func (b *Batch) Empty() bool {
-	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity)+len(b.Subscriptions) == 0 && b.Jobs.Empty()
+	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Edits)+len(b.Activity)+len(b.Subscriptions) == 0 && b.Jobs.Empty()
 }
 
 // Commit writes a batch in one transaction. When it returns nil, everything is
 // on the disk; otherwise nothing was written. The error is a *DataError when
 // the file or the disk is at fault.
-func (s *Store) Commit(b *Batch) error {
+func (s *Store) Commit(b *Batch) error { return s.commit(b, 0) }
+
+// commit also brings the rows of a number of twins up to date.
+func (s *Store) commit(b *Batch, fold int) error {
+	folded, rest := s.overdue.oldest(fold)
+	var row int64 // of the journal
 	// No context: a commit is not given up halfway.
-	err := s.transaction(context.Background(), func() error { return s.write(b) })
+	err := s.transaction(context.Background(), func() (err error) {
+		if err = s.fold(folded, rest); err != nil {
+			return err
+		}
+		if err = s.write(b); err != nil {
+			return err
+		}
+		row, err = s.journal(b)
+		return err
+	})
 	if err != nil {
 		for _, r := range b.Insert {
 			r.Key = 0
 		}
+		return s.fail("commit", err)
 	}
-	return s.fail("commit", err)
+	s.overdue.settle(b, folded, row)
+	return nil
 }
 
 func (s *Store) write(b *Batch) error {
@@ -102,14 +122,20 @@ func (s *Store) insert(r *Record) error {
 // statements are prepared once, on the connection that writes.
 type statements struct {
 	delete, insertIdentity, updateIdentity, insertTwin, updateTwin, activity, subscribe, forget *sql.Stmt
-	chooseDevice, jobDevice                                                                     *sql.Stmt
+	journal, trim, chooseDevice, jobDevice, begin, end, undo                                    *sql.Stmt
+}
+
+// prepareFirst prepares what migrations need.
+func (st *statements) prepareFirst(ctx context.Context, c *sql.Conn) error {
+	return prepare(ctx, c, []statement{
+		{&st.begin, `BEGIN IMMEDIATE`},
+		{&st.end, `COMMIT`},
+		{&st.undo, `ROLLBACK`},
+	})
 }
 
 func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
-	for _, p := range []struct {
-		into **sql.Stmt
-		text string
-	}{
+	return prepare(ctx, c, []statement{
 		{&st.delete, `DELETE FROM identities WHERE id = ?`},
 		// The other columns follow at once by updateIdentity.
 		{&st.insertIdentity, `INSERT INTO identities (device_id, module_id, generation, etag, status, authentication)
@@ -127,10 +153,21 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.subscribe, `INSERT INTO subscriptions (id, filters) SELECT id, ?3 FROM identities WHERE device_id = ?1 AND module_id = ?2
 			ON CONFLICT DO UPDATE SET filters = excluded.filters`},
 		{&st.forget, `DELETE FROM subscriptions WHERE id = (SELECT id FROM identities WHERE device_id = ?1 AND module_id = ?2)`},
+		{&st.journal, `INSERT INTO journal (at, edits) VALUES (?, ?)`},
+		{&st.trim, `DELETE FROM journal WHERE id < ?`},
 		{&st.chooseDevice, `INSERT INTO job_devices (job, device_id, status, created, updated)
 			VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING`},
 		{&st.jobDevice, `UPDATE job_devices SET status = ?2, updated = ?3, outcome = ?4, error = ?5 WHERE id = ?1`},
-	} {
+	})
+}
+
+type statement struct {
+	into **sql.Stmt
+	text string
+}
+
+func prepare(ctx context.Context, c *sql.Conn, all []statement) error {
+	for _, p := range all {
 		stmt, err := c.PrepareContext(ctx, p.text)
 		if err != nil {
 			return err
@@ -144,7 +181,7 @@ func (st *statements) close() error {
 	var errs []error
 	for _, stmt := range []*sql.Stmt{
 		st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity, st.subscribe, st.forget,
-		st.chooseDevice, st.jobDevice,
+		st.journal, st.trim, st.chooseDevice, st.jobDevice, st.begin, st.end, st.undo,
 	} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
