@@ -359,7 +359,7 @@ func TestANewColumnIsNotAheadOfTheOthers(t *testing.T) {
 	next := *rec
 	next.Tags = parsePatch(b, `{"tags":{"x":2,"y":2}}`).Tags
 	b.columns.begin([]int64{rec.Key})
-	b.check(b.store.Commit(&store.Batch{Twins: []*store.Record{&next}}))
+	b.check(b.do(t.Context(), func(*batch) error { return b.store.Commit(&store.Batch{Twins: []*store.Record{&next}}) }))
 	counted := make(chan string, 1)
 	go func() {
 		p, err := b.query(context.Background(), "SELECT COUNT() AS n FROM devices WHERE tags.x != tags.y", "", 1)

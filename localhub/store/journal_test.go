@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"twinboard/hubclient/iothub"
@@ -74,7 +75,8 @@ func inRow(t testing.TB, s *Store, id string) (version int64, journal int) {
 
 func wantRecord(t interface{ Errorf(string, ...any) }, s *Store, want *Record) {
 	got, err := s.Record(context.Background(), want.DeviceID, want.ModuleID)
-	if d := cmp.Diff(want, got); d != "" || err != nil {
+	// What is removed last leaves an empty map in memory alone.
+	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" || err != nil {
 		t.Errorf("%s: %v (-want +got):\n%s", want.DeviceID, err, d)
 	}
 }
@@ -119,7 +121,7 @@ func TestWhatWasCommittedIsReadAtAnyTime(t *testing.T) {
 		s := openStore(t, path)
 		present := map[string]*Record{}
 		at := noon
-		for range rapid.IntRange(1, 12).Draw(r, "commits") {
+		for range rapid.IntRange(1, 8).Draw(r, "commits") {
 			at = at.Add(time.Second)
 			b := &Batch{At: at}
 			for range rapid.IntRange(1, 4).Draw(r, "writes") {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"twinboard/hubclient/iothub"
 )
 
 // commitsInChild is how many commits the traced process makes.
@@ -35,8 +37,18 @@ func commitAndTell(path string) error {
 	if err != nil {
 		return err
 	}
+	r := plain("d")
+	if err := s.Commit(&Batch{Insert: []*Record{r}}); err != nil {
+		return err
+	}
 	for i := range commitsInChild {
-		if err := s.Commit(&Batch{Insert: []*Record{plain(fmt.Sprint("d", i))}}); err != nil {
+		b := &Batch{At: noon}
+		if i%2 == 0 {
+			b.Insert = []*Record{plain(fmt.Sprint("d", i))}
+		} else {
+			r = b.edit(r, Edit{Tags: iothub.Document{"n": fmt.Sprint(i)}})
+		}
+		if err := s.Commit(b); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stdout, "answered", i)
