@@ -32,7 +32,7 @@ func (b *bench) foldRows(n int) {
 		_, err := b.store.Fold(n)
 		return err
 	}))
-	b.registry.cache = newCache(cacheBytes)
+	b.cache = newCache(cacheBytes)
 }
 
 // naive answers a query the slow way: every twin as it is read, decoded.

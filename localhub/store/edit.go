@@ -63,7 +63,10 @@ type Edited struct {
 // sections pairs the names in the journal with the sections of an edit.
 func (e *Edit) sections() [5]part {
 	return [5]part{
-		{"tags", &e.Tags}, {"replaceTags", &e.ReplaceTags}, {"desired", &e.Desired}, {"replaceDesired", &e.ReplaceDesired},
+		{"tags", &e.Tags},
+		{"replaceTags", &e.ReplaceTags},
+		{"desired", &e.Desired},
+		{"replaceDesired", &e.ReplaceDesired},
 		{"reported", &e.Reported},
 	}
 }

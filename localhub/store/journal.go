@@ -131,7 +131,7 @@ func (s *Store) fold(twins []*Record, rest int64) error {
 			return fmt.Errorf("bring twin %s up to date: %w", r.DeviceID, err)
 		}
 	}
-	if _, err := s.stmts.trim.Exec(rest); err != nil {
+	if _, err := s.stmts.trim.ExecContext(context.Background(), rest); err != nil {
 		return fmt.Errorf("trim the journal: %w", err)
 	}
 	return nil
@@ -142,7 +142,7 @@ func (s *Store) journal(b *Batch) (row int64, err error) {
 	if len(b.Edits) == 0 {
 		return 0, nil
 	}
-	result, err := s.stmts.journal.Exec(formatTime(b.At), string(appendEdits(nil, b.Edits)))
+	result, err := s.stmts.journal.ExecContext(context.Background(), formatTime(b.At), string(appendEdits(nil, b.Edits)))
 	if err == nil {
 		row, err = result.LastInsertId()
 	}
