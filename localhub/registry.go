@@ -68,6 +68,8 @@ type registry struct {
 	done   chan struct{} // closed by the writer when it has stopped
 	once   sync.Once
 
+	lagging bool // the writer's: the last fold failed
+
 	mu       sync.Mutex
 	presence map[twinKey]*presence
 	online   int // devices with a session
@@ -218,11 +220,13 @@ func (r *registry) finish() {
 }
 
 // fold brings some rows of twins up to date. When that fails, the journal keeps
-// what they lack.
+// what they lack; it is logged once until it works again.
 func (r *registry) fold() {
-	if _, err := r.store.Fold(foldLength); err != nil {
+	_, err := r.store.Fold(foldLength)
+	if err != nil && !r.lagging {
 		r.log.Error("twins were not moved out of the journal", "error", err)
 	}
+	r.lagging = err != nil
 }
 
 // process applies operations in memory, commits what they wrote together, and
