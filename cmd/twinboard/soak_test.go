@@ -62,7 +62,7 @@ var work = [...]struct {
 // TestSoak runs the program under a modest load for TWINBOARD_TEST_SOAK, such as
 // 1h, and fails when memory, goroutines, open files or the data folder grow after
 // the first quarter. What is kept in memory and in the journal is bounded; it is
-// filled before, so that a bound is not taken for growth.
+// filled before, so that what has not reached its bound is not taken for growth.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(cmp.Or(os.Getenv("TWINBOARD_TEST_SOAK"), "0"))
 	if err != nil {
@@ -79,7 +79,7 @@ func TestSoak(t *testing.T) {
 		Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	waitTagged(t, s.hub, soakID(soakDevices-1))
-	s.fillFeeds()
+	s.fill()
 	before := runtime.NumGoroutine()
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -441,15 +441,25 @@ func fillJournal(t *testing.T, data string) {
 	}
 }
 
-// fillFeeds makes more changes than any feed of the program keeps.
-func (s *soak) fillFeeds() {
-	const changes, writers = 12_000, 8
+// fill does at once what takes the program's bounded memory to its bounds: more
+// changes than any feed keeps, more queries and paths of queries than are kept
+// ready, and as many deleted devices as the columns of queries bear.
+func (s *soak) fill() {
+	s.many(12_000, (*soak).change)
+	s.many(4000, (*soak).ask)
+	s.many(2500, (*soak).comeAndGo)
+}
+
+// many does a piece of work so many times, some at a time, with numbers that the
+// load does not reach.
+func (s *soak) many(count int, do func(*soak, context.Context, int) error) {
+	const atOnce, beyond = 8, 1_000_000
 	var wg sync.WaitGroup
 	var next atomic.Int64
-	for range writers {
+	for range atOnce {
 		wg.Go(func() {
-			for n := next.Add(1); n <= changes; n = next.Add(1) {
-				if err := s.change(s.t.Context(), int(n)); err != nil {
+			for n := int(next.Add(1)); n <= count; n = int(next.Add(1)) {
+				if err := do(s, s.t.Context(), beyond+n); err != nil {
 					s.t.Error(err)
 					return
 				}
