@@ -292,7 +292,8 @@ func twinJSONProps(ctx context.Context, h *Hub, r reading) views.TwinJSONProps {
 		s.Size.Name = text.T(ctx, "twin.json.size")
 		return s
 	}
-	return views.TwinJSONProps{Notice: staleNotice(ctx, r), DeviceID: r.subject().name(), Tabs: twinTabs(ctx, h, r.subject(), "json"),
+	return views.TwinJSONProps{
+		DeviceID: r.subject().name(), Notice: staleNotice(ctx, r), Tabs: twinTabs(ctx, h, r.subject(), "json"),
 		Sections: []views.JSONSection{
 			section("twin-json-tags", iothub.SectionTags, r.Tags, "tags"),
 			section("twin-json-desired", iothub.SectionDesired, r.Properties.Desired.Value, "desired"),
