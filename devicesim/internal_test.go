@@ -133,3 +133,26 @@ func TestJournalKeepsTheLatest(t *testing.T) {
 		t.Errorf("kept %d, from %d to %d", len(items), items[0].ID, items[len(items)-1].ID)
 	}
 }
+
+// lateConn is a connection whose Write returns when the answer has come and the
+// action is over.
+type lateConn struct {
+	net.Conn
+	over func()
+}
+
+func (c lateConn) Write(b []byte) (int, error)      { c.over(); return len(b), nil }
+func (c lateConn) SetWriteDeadline(time.Time) error { return nil }
+
+func TestAPacketBelongsToTheActionThatSentIt(t *testing.T) {
+	trace := &tracer{feed: feed.New[iothub.WireEntry](4), now: time.Now, deviceID: "dev1"}
+	trace.during("switch")
+	w := newWire(lateConn{over: func() { trace.during("") }}, time.Second, trace)
+	if err := packets.NewControlPacket(packets.Disconnect).Write(w); err != nil {
+		t.Fatal(err)
+	}
+	got := trace.feed.Recent(4, nil)
+	if len(got) != 1 || got[0].Value.Action != "switch" {
+		t.Errorf("the trace holds %+v", got)
+	}
+}

@@ -22,16 +22,18 @@ import (
 type wire struct {
 	net.Conn
 	timeout time.Duration
+	tracer  *tracer
 
 	mu             sync.Mutex // paho's keep-alive writes beside its sender
 	sent, received packetReader
+	during         string // the action of what is being written
 }
 
 func newWire(conn net.Conn, timeout time.Duration, t *tracer) *wire {
-	w := &wire{Conn: conn, timeout: timeout}
+	w := &wire{Conn: conn, timeout: timeout, tracer: t}
 	if t.feed != nil {
-		w.sent.show = func(p packets.ControlPacket) { t.record(p, true) }
-		w.received.show = func(p packets.ControlPacket) { t.record(p, false) }
+		w.sent.show = func(p packets.ControlPacket) { t.record(p, true, w.during) }
+		w.received.show = func(p packets.ControlPacket) { t.record(p, false, t.current()) }
 	}
 	return w
 }
@@ -42,6 +44,8 @@ func (w *wire) Write(b []byte) (int, error) {
 	if err := w.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return 0, err
 	}
+	// The answer may be here, and the action over, before Write returns.
+	w.during = w.tracer.current()
 	n, err := w.Conn.Write(b)
 	w.sent.read(b[:n])
 	return n, err
@@ -105,14 +109,21 @@ type tracer struct {
 // during marks the packets from now on as part of an action; "" ends that.
 func (t *tracer) during(action string) { t.action.Store(&action) }
 
-func (t *tracer) record(p packets.ControlPacket, outgoing bool) {
+func (t *tracer) current() string {
+	if action := t.action.Load(); action != nil {
+		return *action
+	}
+	return ""
+}
+
+func (t *tracer) record(p packets.ControlPacket, outgoing bool, action string) {
 	e := iothub.WireEntry{Protocol: "MQTT", DeviceID: t.deviceID, Outgoing: outgoing}
 	if !describe(p, &e) {
 		return
 	}
 	e.Time = t.now()
-	if action := t.action.Load(); action != nil && !isDesiredPatch(e) {
-		e.Action = *action
+	if !isDesiredPatch(e) {
+		e.Action = action
 	}
 	t.feed.Publish(e)
 }
