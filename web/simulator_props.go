@@ -89,7 +89,8 @@ func (p *simPainter) summary(ctx context.Context) views.SimSummaryProps {
 	case running == 0:
 		s.Lead = text.T(ctx, "simulator.lead.stopped", "Count", len(list))
 	case n[devicesim.Backoff] > 0:
-		s.Lead = text.T(ctx, "simulator.lead.trying", "Online", n[devicesim.Online], "Count", running, "Trying", n[devicesim.Backoff])
+		s.Lead = text.T(ctx, "simulator.lead.some", "Online", n[devicesim.Online], "Count", running) + " " +
+			text.T(ctx, "simulator.lead.trying", "Count", n[devicesim.Backoff])
 	case n[devicesim.Online] < running:
 		s.Lead = text.T(ctx, "simulator.lead.some", "Online", n[devicesim.Online], "Count", running)
 	default:

@@ -323,7 +323,7 @@ func TestSimulatorShowsWhatFails(t *testing.T) {
 		p.wantPart("#sim-row-off [data-testid=sim-reason]", want[0])
 		p.wantPart("#sim-row-off [data-testid=sim-reason]", want[1])
 	}
-	b.get(simPath+"?lang=en").want("[data-testid=sim-lead]", "0 of 1 simulated device is online, 1 keeps trying.")
+	b.get(simPath+"?lang=en").want("[data-testid=sim-lead]", "0 of 1 simulated device is online. 1 keeps trying.")
 
 	b.stopHub()
 	b.post(simPath+"/start", map[string]string{"count": "2", "prefix": "late"})
