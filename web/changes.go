@@ -195,7 +195,7 @@ func changesChips(ctx context.Context, h *Hub, a changesAsked) (chips []views.Ch
 		})
 	}
 	if a.device != "" {
-		add(text.T(ctx, "devices.chip.text", "Text", a.device), func(a *changesAsked) { a.device = "" })
+		add(text.T(ctx, "devices.chip.text", "Text", shortened(a.device)), func(a *changesAsked) { a.device = "" })
 	}
 	if policy, named := strings.CutPrefix(a.who, byPolicy); named {
 		add(text.T(ctx, "changes.by", "Who", policy), func(a *changesAsked) { a.who = "" })

@@ -56,7 +56,7 @@ func filterChips(ctx context.Context, path string, l listing) []views.ChipProps 
 		})
 	}
 	if l.text != "" {
-		add(text.T(ctx, "devices.chip.text", "Text", l.text), func(l *listing) { l.text = "" })
+		add(text.T(ctx, "devices.chip.text", "Text", shortened(l.text)), func(l *listing) { l.text = "" })
 	}
 	if slices.Equal(l.states, needsLook) {
 		add(text.T(ctx, "devices.state.look"), func(l *listing) { l.states = nil })

@@ -69,7 +69,7 @@ function showMistake(view, area) {
 function attributes(area) {
   const label = document.querySelector(`label[for="${CSS.escape(area.id)}"]`)?.textContent.trim() ?? ''
   const hint = words[area.dataset.editor === 'json' ? 'editorJson' : 'editorQuery'] ?? ''
-  const all = { 'aria-label': `${label}. ${hint}`, spellcheck: 'false', autocorrect: 'off', autocapitalize: 'off' }
+  const all = { 'aria-label': `${label}. ${hint}`, spellcheck: 'false', autocorrect: 'off', autocapitalize: 'off', tabindex: '0' }
   if (area.getAttribute('aria-describedby')) all['aria-describedby'] = area.getAttribute('aria-describedby')
   if (area.getAttribute('aria-invalid')) all['aria-invalid'] = 'true'
   return all
