@@ -24,10 +24,16 @@ type browser struct{ allocator context.Context }
 
 func startBrowser(t testing.TB) browser {
 	t.Helper()
+	return startBrowserIn(t, "en")
+}
+
+// startBrowserIn starts a Chromium whose person reads a language.
+func startBrowserIn(t testing.TB, lang string) browser {
+	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("accept-lang", "en"))
+		chromedp.Flag("accept-lang", lang))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	return browser{allocator}
@@ -76,7 +82,7 @@ func complain(t testing.TB, messages iter.Seq2[chromedp.ConsoleMessage, error]) 
 			return
 		}
 		if m.IsException() || m.Type == "error" && m.Source != "network" {
-			t.Errorf("the browser's console: %s", m)
+			t.Errorf("the browser's console: %s (%s)", m, m.URL)
 		}
 	}
 }

@@ -33,6 +33,9 @@ var hostile = []string{
 	strings.Repeat("<b>", 1300),
 }
 
+// attackerID is the hostile device's name.
+const attackerID = `a'b%3Cb?c#d;(e)$*@,=!:.._`
+
 // attacker is a device whose every text is hostile: its id as far as ids allow.
 func attacker(t *testing.T) fixture {
 	t.Helper()
@@ -51,7 +54,7 @@ func attacker(t *testing.T) fixture {
 	}
 	reported["ack"] = map[string]any{"value": 1, "ac": 400, "av": 2, "ad": hostile[1]}
 	desired["ack"] = 2
-	return fixture{id: `a'b%3Cb?c#d;(e)$*@,=!:.._`, tags: document(t, tags), desired: document(t, desired), reported: document(t, reported)}
+	return fixture{id: attackerID, tags: document(t, tags), desired: document(t, desired), reported: document(t, reported)}
 }
 
 func document(t *testing.T, v any) string {

@@ -89,6 +89,13 @@ func (b *tab) fits(paths ...string) {
 	}
 }
 
+func inLanguage(path, lang string) string {
+	if strings.Contains(path, "?") {
+		return path + "&lang=" + lang
+	}
+	return path + "?lang=" + lang
+}
+
 // paperLook: nothing to press is printed, what is said is, in black on white
 // whatever the theme.
 func paperLook(b *tab) {
@@ -151,9 +158,9 @@ func stillLook(b *tab) {
 
 // largeLook: text of twice the size fits a phone and a wide window.
 func largeLook(b *tab) {
-	for _, page := range pageCases {
-		if !strings.Contains(page.name, "beside") { // the panel alone fills a phone
-			b.fitsLarge(390, page.path)
+	for _, state := range mainStates {
+		if state.act == nil && !strings.Contains(state.path, "dock=") { // the panel alone fills a phone
+			b.fitsLarge(390, state.path)
 		}
 	}
 	for _, path := range []string{"/h/local", "/h/local/devices", "/h/local/devices/states", "/h/local/devices/states/edit/desired"} {

@@ -36,7 +36,7 @@ func apart(t *testing.T) (dashboard *program, hub *hubclient.Client, restart fun
 	}
 }
 
-func wants(t *testing.T, c *hubclient.Client, id string, desired iothub.Document) {
+func wants(t testing.TB, c *hubclient.Client, id string, desired iothub.Document) {
 	t.Helper()
 	if _, err := c.UpdateTwin(t.Context(), id, iothub.TwinPatch{Desired: desired}, nil); err != nil {
 		t.Fatal(err)
