@@ -153,7 +153,7 @@ func goneWhileEditing(v *visit) {
 }
 
 func undoes(v *visit) {
-	v.follow(".change-time a")
+	v.follow(testid("change-row") + ":has(" + testid("undo") + ") .change-time a")
 	v.follow(testid("undo"))
 }
 
