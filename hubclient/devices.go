@@ -1,6 +1,7 @@
 package hubclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -80,12 +81,9 @@ type UpdateDeviceOptions struct {
 // keys are made anew. A stale etag is iothub.ErrPreconditionFailed. IoT Hub
 // takes a write without a condition for a creation, so there always is one.
 func (c *Client) UpdateDevice(ctx context.Context, d iothub.Device, o *UpdateDeviceOptions) (iothub.Device, error) {
-	condition := d.ETag
-	if o != nil && o.IfMatch != "" {
-		condition = o.IfMatch
-	}
-	if condition == "" {
-		condition = iothub.Any
+	condition := cmp.Or(d.ETag, iothub.Any)
+	if o != nil {
+		condition = cmp.Or(o.IfMatch, condition)
 	}
 	return c.device(ctx, call{
 		method: http.MethodPut, path: devicePath(d.DeviceID), body: identityOf(d), header: ifMatch(condition),

@@ -1,6 +1,7 @@
 package hubclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,12 +61,9 @@ type UpdateModuleOptions struct {
 // module that is not there iothub.ErrModuleNotFound. IoT Hub takes a write
 // without a condition for a creation, so there always is one.
 func (c *Client) UpdateModule(ctx context.Context, m iothub.Module, o *UpdateModuleOptions) (iothub.Module, error) {
-	condition := m.ETag
-	if o != nil && o.IfMatch != "" {
-		condition = o.IfMatch
-	}
-	if condition == "" {
-		condition = iothub.Any
+	condition := cmp.Or(m.ETag, iothub.Any)
+	if o != nil {
+		condition = cmp.Or(o.IfMatch, condition)
 	}
 	return c.module(ctx, call{
 		method: http.MethodPut, body: moduleIdentityOf(m), header: ifMatch(condition),
