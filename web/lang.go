@@ -82,20 +82,19 @@ func (s *Server) settingsSave(c echo.Context) error {
 	if err != nil {
 		return badForm(err)
 	}
-	if form.Has("lang") {
-		setCookie(c, views.LangCookie, oneOf(form.Get("lang"), text.Languages()...))
-	}
-	if form.Has("theme") {
-		setCookie(c, views.ThemeCookie, oneOf(form.Get("theme"), "light", "dark"))
-	}
-	if form.Has("keys") {
-		setCookie(c, views.KeysCookie, oneOf(form.Get("keys"), "off"))
-	}
-	if form.Has("rows") {
-		setCookie(c, views.RowsCookie, oneOf(form.Get("rows"), "compact"))
-	}
-	if form.Has("size") {
-		setCookie(c, views.SizeCookie, oneOf(form.Get("size"), "present"))
+	for _, t := range []struct {
+		name, cookie string
+		allowed      []string
+	}{
+		{"lang", views.LangCookie, text.Languages()},
+		{"theme", views.ThemeCookie, []string{"light", "dark"}},
+		{"keys", views.KeysCookie, []string{"off"}},
+		{"rows", views.RowsCookie, []string{"compact"}},
+		{"size", views.SizeCookie, []string{"present"}},
+	} {
+		if form.Has(t.name) {
+			setCookie(c, t.cookie, oneOf(form.Get(t.name), t.allowed...))
+		}
 	}
 	return c.Redirect(http.StatusSeeOther, localPath(form.Get("back")))
 }

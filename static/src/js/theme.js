@@ -1,12 +1,11 @@
 // Light, dark or as the system: the server reads the cookie before it paints,
 // the script only changes it without a new page.
+import { setLook } from './look.js'
+
 const choices = () => [...document.querySelectorAll('[data-theme-choice]')]
 
 function apply(theme) {
-  if (theme) document.documentElement.dataset.theme = theme
-  else delete document.documentElement.dataset.theme
-  const age = theme ? 365 * 24 * 3600 : 0
-  document.cookie = `twinboard_theme=${theme}; path=/; max-age=${age}; samesite=lax`
+  setLook('theme', theme)
   for (const choice of choices()) {
     const on = choice.dataset.themeChoice === theme
     choice.setAttribute('aria-pressed', String(on))
