@@ -33,7 +33,8 @@ func startBrowserIn(t testing.TB, lang string) browser {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("accept-lang", lang))
+		chromedp.Flag("accept-lang", lang),
+		chromedp.Flag("allow-pre-commit-input", true)) // input on a page without a frame yet counts
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	return browser{allocator}

@@ -22,6 +22,7 @@ func (b *tab) rows() []string {
 // press presses one key where the focus is.
 func (b *tab) press(key string, modifiers ...chromedp.KeyOption) {
 	b.t.Helper()
+	b.ready()
 	must(b, "press "+key, chromedp.KeyEvent(key, modifiers...))
 }
 

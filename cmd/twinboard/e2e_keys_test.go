@@ -13,7 +13,6 @@ import (
 // pressTo presses keys one after the other and waits for the page they lead to.
 func (b *tab) pressTo(path string, keys ...string) {
 	b.t.Helper()
-	b.ready()
 	for _, key := range keys {
 		b.press(key)
 	}
@@ -26,11 +25,12 @@ func (b *tab) at(path string) {
 	b.until(path, `document.readyState === "complete" && (location.pathname + location.search).startsWith("`+path+`")`)
 }
 
-// ready waits until the page and its script are there: a key pressed before is
-// nobody's.
+// ready waits until the page and its script are there and a frame is painted:
+// Chromium throws away what is typed before.
 func (b *tab) ready() {
 	b.t.Helper()
 	b.until("the page", `document.readyState === "complete"`)
+	must(b, "a frame", chromedp.Evaluate[bool](`new Promise(r => requestAnimationFrame(() => r(true)))`, chromedp.EvalAwaitPromise))
 }
 
 // part is a subtest that goes on in the same tab.
@@ -47,7 +47,6 @@ func (b *tab) part(t *testing.T, name string, f func(t *testing.T)) {
 // offered are the keys that the list of keys shows, which is closed again.
 func (b *tab) offered() string {
 	b.t.Helper()
-	b.ready()
 	b.press("?")
 	b.see("#keys[open]")
 	list := b.evaluateText(`[...document.querySelectorAll("#keys [data-key-needs]:not([hidden]) dt")].map(d => [...d.querySelectorAll("kbd")].map(k => k.innerText).join(" ")).join(",")`)
@@ -125,7 +124,6 @@ func TestE2EKeyboard(t *testing.T) {
 		b.fill("[name=value]", "3")
 		b.press(kb.Enter, chromedp.KeyModifiers(2))
 		b.see(testid("apply"))
-		b.ready()
 		b.press(kb.Enter, chromedp.KeyModifiers(2))
 		b.see(".flash")
 		if got := b.offered(); got != everywhere+"e,h,u,c,Esc,l,t,p" {
@@ -133,7 +131,6 @@ func TestE2EKeyboard(t *testing.T) {
 		}
 		b.pressTo("/h/local/devices/pump-07/edit/desired?undo=", "u")
 		b.see(testid("apply"))
-		b.ready()
 		b.press(kb.Enter, chromedp.KeyModifiers(2))
 		b.see(".flash")
 		if twin, err := hub.GetTwin(t.Context(), "pump-07"); err != nil || !iothub.Equal(twin.Properties.Desired.Value["interval"], number("2")) {
@@ -208,7 +205,6 @@ func TestE2EKeyboard(t *testing.T) {
 		b.press("?")
 		b.see("#keys[open]")
 		b.follow("#keys [name=keys]")
-		b.ready()
 		b.press("e")
 		b.press("?")
 		if !b.is(`location.pathname.endsWith("/pump-07") && !document.querySelector("#keys").open`) {
