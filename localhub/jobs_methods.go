@@ -10,16 +10,17 @@ import (
 	"twinboard/localhub/store"
 )
 
-// callsAtOnce is how many devices one job calls side by side, which is a choice.
+// callsAtOnce is how many calls of one job are under way side by side, which is a
+// choice.
 const callsAtOnce = 32
 
 // arrivalsPause lets devices that connect together be called together.
 const arrivalsPause = 50 * time.Millisecond
 
-// calling is a job that calls a method of its devices. A device that is not there
-// stays pending until it comes or the job's time is over, as published rows of
-// the service show; connectTimeoutInSeconds says nothing beyond that, which is a
-// choice. A call whose answer the hub did not live to note is made again.
+// calling is a job that calls a method of its devices or modules. One that is not
+// there stays pending until it comes or the job's time is over, as published rows
+// of the service show; connectTimeoutInSeconds says nothing beyond that, which is
+// a choice. A call whose answer the hub did not live to note is made again.
 type calling struct {
 	s    *scheduler
 	job  *store.Job
@@ -103,7 +104,7 @@ func (c *calling) round(ctx context.Context) bool {
 // among them: calling one says so.
 func (c *calling) there(list []*store.JobDevice) (out []*store.JobDevice) {
 	for _, d := range list {
-		if d.Gone || c.s.r.seen(twinKey{DeviceID: d.DeviceID}).session != nil {
+		if d.Gone || c.s.r.seen(partOf(d)).session != nil {
 			out = append(out, d)
 		}
 	}
@@ -154,7 +155,7 @@ func (c *calling) take(ctx context.Context, most int) (n int) {
 func (c *calling) one(ctx context.Context, d *store.JobDevice) {
 	defer wake(c.ended)
 	defer func() { <-c.slots }()
-	key := twinKey{DeviceID: d.DeviceID}
+	key := partOf(d)
 	came, forget := c.s.r.calls.arrival(key)
 	defer forget()
 	a, err := c.s.r.invoke(ctx, c.by, key, c.call)

@@ -10,8 +10,8 @@ import (
 )
 
 // queryJobs answers one page of a query over devices.jobs, whose rows are the
-// devices' parts of jobs in the order in which they were chosen. A job has rows
-// once it has begun, which is a choice.
+// parts that devices and modules have in jobs, in the order in which they were
+// chosen. A job has rows once it has begun, which is a choice.
 func (r *registry) queryJobs(ctx context.Context, q *query.Query, text string, at place, limit int) (page, error) {
 	p := page{Type: q.ItemType(), Rows: []json.RawMessage{}}
 	more := false

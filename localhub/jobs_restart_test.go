@@ -41,9 +41,9 @@ func TestARestartInTheMiddleOfTheChoice(t *testing.T) {
 	b.schedule("update", siteUpdate)
 	p, err := b.query(t.Context(), "SELECT deviceId FROM devices WHERE tags.site = 'b1'", "", 100)
 	b.check(err)
-	var first []string
+	var first []twinKey
 	for i := range 100 {
-		first = append(first, fmt.Sprint("d", i))
+		first = append(first, dev(fmt.Sprint("d", i)))
 	}
 	b.check(b.do(t.Context(), func(batch *batch) error {
 		j, err := batch.job("update")
@@ -118,7 +118,7 @@ func TestAChosenDeviceStaysAsItIs(t *testing.T) {
 		b.check(b.do(t.Context(), func(batch *batch) error {
 			j, err := batch.job("update")
 			if err == nil {
-				batch.chooseDevices(j, []string{"d0", "d0"}, "")
+				batch.chooseDevices(j, []twinKey{dev("d0"), dev("d0")}, "")
 			}
 			return err
 		}))

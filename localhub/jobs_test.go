@@ -241,7 +241,8 @@ func TestAConditionThatIsNoneFailsItsJob(t *testing.T) {
 		{"tags.site = 'b1' ORDER BY deviceId", "ORDER BY"},
 		{"tags.site = 'b1' GROUP BY deviceId", "GROUP BY"},
 		{"CONTAINS(tags.site, 'b')", "CONTAINS"},
-		{"FROM devices.modules WHERE moduleId = 'm1'", "runs jobs on devices, not on devices.modules"},
+		{"FROM devices.jobs WHERE jobId = 'bad-0'", "Rows of devices.jobs"},
+		{"FROM devices.modules WHERE moduleId =", "Expected"},
 		{"fromage = 1 AND", "Expected"},
 		{"tags.site = '" + strings.Repeat("x", 8192) + "'", "8192"},
 	} {

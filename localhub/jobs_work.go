@@ -11,7 +11,7 @@ import (
 	"twinboard/localhub/store"
 )
 
-// jobChunk is how many devices of a job are dealt with in one operation of the
+// jobChunk is how many devices or modules of a job are dealt with in one operation of the
 // writer, for which all other writes wait.
 const jobChunk = 64
 
@@ -47,8 +47,8 @@ func (s *scheduler) complete(ctx context.Context, j *store.Job) {
 	s.transition(ctx, j, func(b *batch, now *store.Job) { b.endJob(now, iothub.JobCompleted, "") })
 }
 
-// choose notes which devices the job is for, before anything is done to the
-// first: what the job changes could change who it is for. The devices are those
+// choose notes which devices or modules the job is for, before anything is done
+// to the first: what the job changes could change who it is for. They are those
 // of when it begins, as of when its pages are read.
 func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 	text, err := jobQuery(j.Condition)
@@ -57,7 +57,7 @@ func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 		return false
 	}
 	for chosen, from := j.Chosen, j.Place; !chosen; {
-		ids, next, err := s.matching(ctx, text, from)
+		keys, next, err := s.matching(ctx, text, from)
 		if _, refused := errors.AsType[*iothub.Error](err); refused {
 			s.fail(ctx, j, err)
 			return false
@@ -69,7 +69,7 @@ func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 			}
 			continue
 		}
-		if !s.transition(ctx, j, func(b *batch, now *store.Job) { b.chooseDevices(now, ids, next) }) {
+		if !s.transition(ctx, j, func(b *batch, now *store.Job) { b.chooseDevices(now, keys, next) }) {
 			return false
 		}
 		chosen, from = next == "", next
@@ -77,8 +77,8 @@ func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 	return true
 }
 
-// jobQuery is the query that finds a job's devices. A condition that brings along
-// a clause of its own is refused.
+// jobQuery is the query that finds a job's devices or modules. A condition that
+// brings along a clause of its own is refused.
 func jobQuery(condition string) (string, error) {
 	text := "SELECT deviceId FROM devices WHERE " + condition
 	switch {
@@ -91,42 +91,44 @@ func jobQuery(condition string) (string, error) {
 	if err != nil {
 		return "", queryRefusal(err)
 	}
-	if q.Source != query.Devices {
-		return "", iothub.ErrNotAvailableInTier.With("this hub runs jobs on devices, not on %s", q.Source)
-	}
 	if q.Grouped() {
 		return "", iothub.ErrArgumentInvalid.With("queryCondition is what follows WHERE; it cannot hold GROUP BY")
+	}
+	if q.Source == query.Modules {
+		text = "SELECT deviceId, moduleId " + condition
 	}
 	return text, nil
 }
 
 // beginsWithFrom finds conditions that name their collection: the service runs
-// jobs on modules so, with FROM devices.modules WHERE ….
+// jobs on modules so, with FROM devices.modules WHERE …. That such a condition
+// may do without WHERE is a choice.
 var beginsWithFrom = regexp.MustCompile(`(?i)^\s*FROM\s`)
 
 // allDevices is the condition that every device meets.
 const allDevices = "*"
 
-// matching reads one page of the devices that a query finds; next is "" after the
-// last.
-func (s *scheduler) matching(ctx context.Context, text, from string) (ids []string, next string, err error) {
+// matching reads one page of the devices or modules that a query finds; next is
+// "" after the last.
+func (s *scheduler) matching(ctx context.Context, text, from string) (keys []twinKey, next string, err error) {
 	p, err := s.r.query(ctx, text, from, iothub.MaxPageSize)
 	if err != nil {
 		return nil, "", err
 	}
 	for _, row := range p.Rows {
-		var r struct {
+		var key struct {
 			DeviceID string `json:"deviceId"`
+			ModuleID string `json:"moduleId"`
 		}
-		if err := json.Unmarshal(row, &r); err != nil {
+		if err := json.Unmarshal(row, &key); err != nil {
 			return nil, "", err
 		}
-		ids = append(ids, r.DeviceID)
+		keys = append(keys, twinKey(key))
 	}
-	return ids, p.Continuation, nil
+	return keys, p.Continuation, nil
 }
 
-// pending reads devices that are still to do, behind the row after; none when
+// pending reads devices or modules that are still to do, behind the row after; none when
 // there are none. It returns false when ctx has ended.
 func (s *scheduler) pending(ctx context.Context, j *store.Job, after int64) ([]*store.JobDevice, bool) {
 	for {
@@ -157,7 +159,7 @@ func (s *scheduler) admit(ctx context.Context, devices []*store.JobDevice) []*st
 	}
 }
 
-// updateTwins writes the twins of the job's devices. A twin and that it is done
+// updateTwins writes the twins of the job's devices or modules. A twin and that it is done
 // are written in one transaction: no crash can come between.
 func (s *scheduler) updateTwins(ctx context.Context, j *store.Job, by actor, patch iothub.TwinPatch) {
 	for {
@@ -176,11 +178,14 @@ func (s *scheduler) updateTwins(ctx context.Context, j *store.Job, by actor, pat
 	}
 }
 
+// partOf names the device or module whose part of a job d is.
+func partOf(d *store.JobDevice) twinKey { return twinKey{d.DeviceID, d.ModuleID} }
+
 // updateTwinsOf writes twins and what became of each. When the store fails in the
 // middle, the rest stays to do.
 func (b *batch) updateTwinsOf(devices []*store.JobDevice, by actor, patch iothub.TwinPatch) error {
 	for i, d := range devices {
-		_, err := b.writeTwin(by, twinKey{DeviceID: d.DeviceID}, iothub.Any, iothub.OperationUpdate, merging(patch))
+		_, err := b.writeTwin(by, partOf(d), iothub.Any, iothub.OperationUpdate, merging(patch))
 		if err == nil {
 			b.putJobDevice(*d, iothub.JobCompleted, nil, nil)
 			continue

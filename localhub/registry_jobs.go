@@ -137,11 +137,13 @@ func (b *batch) expireJob(j *store.Job) {
 	b.endJob(j, iothub.JobFailed, "the job was not done "+j.Limit.String()+" after its start, when its time was over")
 }
 
-// chooseDevices notes a page of the devices that a job is for; place is where the
-// next page begins, "" after the last.
-func (b *batch) chooseDevices(j *store.Job, ids []string, place string) {
-	for _, id := range ids {
-		b.jobs.Choose = append(b.jobs.Choose, &store.JobDevice{Job: j.Key, DeviceID: id, Status: iothub.JobPending, Updated: b.at})
+// chooseDevices notes a page of the devices or modules that a job is for; place
+// is where the next page begins, "" after the last.
+func (b *batch) chooseDevices(j *store.Job, keys []twinKey, place string) {
+	for _, key := range keys {
+		b.jobs.Choose = append(b.jobs.Choose, &store.JobDevice{
+			Job: j.Key, DeviceID: key.DeviceID, ModuleID: key.ModuleID, Status: iothub.JobPending, Updated: b.at,
+		})
 	}
 	next := *j
 	next.Place, next.Chosen = place, place == ""

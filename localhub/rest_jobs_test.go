@@ -97,6 +97,44 @@ func TestAJobCallsAMethodOverTheWire(t *testing.T) {
 	}
 }
 
+// TestJobsOnModulesOverTheWire updates the twins of modules, and calls one that is
+// connected while its device is, too.
+func TestJobsOnModulesOverTheWire(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	w.device("d2")
+	w.module("d1", "m1")
+	w.module("d2", "m1")
+	w.module("d2", "m2")
+	w.mustCall(http.MethodPut, "/jobs/v2/update", `{"type":"scheduleUpdateTwin","queryCondition":"FROM devices.modules WHERE moduleId = 'm1'",
+		"updateTwin":{"etag":"*","properties":{"desired":{"level":2}}}}`)
+	if j := w.jobUntil("update", iothub.JobCompleted); *j.Statistics != (iothub.JobStatistics{Devices: 2, Succeeded: 2}) {
+		t.Errorf("%+v", j.Statistics)
+	}
+	for path, want := range map[string]bool{"/twins/d1/modules/m1": true, "/twins/d2/modules/m1": true, "/twins/d2/modules/m2": false, "/twins/d2": false} {
+		if r := w.mustCall(http.MethodGet, path, ""); strings.Contains(r.Body, `"level":2`) != want {
+			t.Errorf("%s: %s", path, r.Body)
+		}
+	}
+	device, module := w.handy(w.deviceConnect("d2")), w.handy(w.moduleConnect("d2", "m2"))
+	w.mustCall(http.MethodPut, "/jobs/v2/call", `{"type":"scheduleDeviceMethod","queryCondition":"FROM devices.modules WHERE deviceId = 'd2' AND moduleId = 'm2'",
+		"cloudToDeviceMethod":{"methodName":"open","responseTimeoutInSeconds":30}}`)
+	rid, _ := module.called("open")
+	module.send(publish(0, 0, "$iothub/methods/res/203/?$rid="+rid, []byte(`"by the module"`)))
+	w.jobUntil("call", iothub.JobCompleted)
+	device.silent()
+	r := w.mustCall(http.MethodPost, "/devices/query", `{"query":"SELECT * FROM devices.jobs WHERE deviceId = 'd2'"}`)
+	for _, want := range []string{
+		`{"deviceId":"d2","moduleId":"m1","jobId":"update","jobType":"scheduleUpdateTwin","status":"completed"`,
+		`{"deviceId":"d2","moduleId":"m2","jobId":"call","jobType":"scheduleDeviceMethod","status":"completed"`,
+		`"outcome":{"deviceMethodResponse":{"status":203,"payload":"by the module"}}`,
+	} {
+		if !strings.Contains(r.Body, want) {
+			t.Errorf("the rows lack %s: %s", want, r.Body)
+		}
+	}
+}
+
 func TestPagesOfJobs(t *testing.T) {
 	w := startWire(t)
 	for i := range 5 {

@@ -29,7 +29,7 @@ const (
 // JobStatus is where a job stands, or one of its devices.
 type JobStatus string
 
-// The statuses. Of a device's part of a job there are pending, running,
+// The statuses. Of a device's or module's part of a job there are pending, running,
 // completed and failed.
 const (
 	JobUnknown   JobStatus = "unknown"
@@ -60,7 +60,7 @@ type JobRequest struct {
 	Method json.RawMessage `json:"cloudToDeviceMethod,omitempty"`
 	// UpdateTwin is a partial twin whose etag is "*".
 	UpdateTwin     json.RawMessage `json:"updateTwin,omitempty"`
-	QueryCondition string          `json:"queryCondition"` // what follows WHERE, or "*" for every device
+	QueryCondition string          `json:"queryCondition"` // what follows WHERE, "*" for every device, or FROM devices.modules WHERE …
 	StartTime      Time            `json:"startTime"`      // zero means now
 	Seconds        int64           `json:"maxExecutionTimeInSeconds"`
 }
@@ -82,7 +82,7 @@ type JobResponse struct {
 	Statistics     *JobStatistics  `json:"deviceJobStatistics,omitempty"`
 }
 
-// JobStatistics counts the devices of a job.
+// JobStatistics counts the devices of a job, or its modules.
 type JobStatistics struct {
 	Devices   int `json:"deviceCount"`
 	Failed    int `json:"failedCount"`
@@ -92,9 +92,11 @@ type JobStatistics struct {
 }
 
 // DeviceJob is one device's part of a job: a row of devices.jobs (IoT Hub
-// documentation: query language for jobs).
+// documentation: query language for jobs). Published rows are of devices; that
+// one of a module names it by moduleId is known from Microsoft's clients.
 type DeviceJob struct {
 	DeviceID string    `json:"deviceId"`
+	ModuleID string    `json:"moduleId,omitempty"`
 	JobID    string    `json:"jobId"`
 	Type     JobType   `json:"jobType"`
 	Status   JobStatus `json:"status"`

@@ -12,7 +12,7 @@ var systemFields = []string{
 
 // jobFields are the root members of a row of devices.jobs.
 var jobFields = []string{
-	"deviceId", "jobId", "jobType", "status", "startTimeUtc", "endTimeUtc", "createdDateTimeUtc", "lastUpdatedDateTimeUtc",
+	"deviceId", "moduleId", "jobId", "jobType", "status", "startTimeUtc", "endTimeUtc", "createdDateTimeUtc", "lastUpdatedDateTimeUtc",
 	"outcome", "error",
 }
 

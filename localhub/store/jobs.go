@@ -34,19 +34,20 @@ func (j *Job) Deadline() time.Time { return j.Start.Add(j.Limit) }
 // Active reports whether the job has not ended.
 func (j *Job) Active() bool { return j.Ended.IsZero() }
 
-// JobDevice is one device's part of a job.
+// JobDevice is one device's part of a job, or one module's.
 type JobDevice struct {
-	Key      int64
-	Job      int64 // Job.Key
-	DeviceID string
-	Status   iothub.JobStatus
-	Updated  time.Time
-	Gone     bool // read only: the device was deleted meanwhile
-	Outcome  *iothub.MethodResult
-	Error    *iothub.JobProblem
+	Key                int64
+	Job                int64 // Job.Key
+	DeviceID, ModuleID string
+	Status             iothub.JobStatus
+	Updated            time.Time
+	Gone               bool // read only: the device or module was deleted meanwhile
+	Outcome            *iothub.MethodResult
+	Error              *iothub.JobProblem
 }
 
-// JobRest settles in one go all devices of a job that are pending or running.
+// JobRest settles in one go all devices and modules of a job that are pending or
+// running.
 type JobRest struct {
 	Job    int64
 	Status iothub.JobStatus
@@ -57,7 +58,7 @@ type JobRest struct {
 // JobWrites is the part of a Batch that is about jobs, written in this order.
 type JobWrites struct {
 	Jobs    []*Job       // with Key 0 inserted, otherwise updated
-	Choose  []*JobDevice // devices a job gets; one that it has stays as it is
+	Choose  []*JobDevice // those a job gets; one that it has stays as it is
 	Devices []*JobDevice // by Key
 	Rest    []JobRest
 	Forget  time.Time // jobs that ended before; zero forgets none
@@ -76,7 +77,7 @@ func (s *Store) writeJobs(w *JobWrites) error {
 	}
 	for _, d := range w.Choose {
 		at := formatTime(d.Updated)
-		if _, err := s.stmts.chooseDevice.Exec(d.Job, d.DeviceID, d.Status, at); err != nil {
+		if _, err := s.stmts.chooseDevice.Exec(d.Job, d.DeviceID, d.ModuleID, d.Status, at); err != nil {
 			return fmt.Errorf("choose %s: %w", d.DeviceID, err)
 		}
 	}

@@ -130,24 +130,24 @@ func (s *Store) countedJobs(ctx context.Context, where string, args ...any) ([]*
 	return list, err
 }
 
-// Pending returns at most limit devices of a job that are still to do, in their
-// order behind the row after.
+// Pending returns at most limit devices and modules of a job that are still to
+// do, in their order behind the row after.
 func (s *Store) Pending(ctx context.Context, job, after int64, limit int) ([]*JobDevice, error) {
-	return readRows(ctx, s, s.readers, `SELECT d.id, d.job, d.device_id, d.status,
-		NOT EXISTS (SELECT 1 FROM identities i WHERE i.device_id = d.device_id AND i.module_id = '')
+	return readRows(ctx, s, s.readers, `SELECT d.id, d.job, d.device_id, d.module_id, d.status,
+		NOT EXISTS (SELECT 1 FROM identities i WHERE i.device_id = d.device_id AND i.module_id = d.module_id)
 		FROM job_devices d WHERE d.job = ? AND d.status = 'pending' AND d.id > ? ORDER BY d.id LIMIT ?`, []any{job, after, limit},
-		func(d *JobDevice) []any { return []any{&d.Key, &d.Job, &d.DeviceID, &d.Status, &d.Gone} })
+		func(d *JobDevice) []any { return []any{&d.Key, &d.Job, &d.DeviceID, &d.ModuleID, &d.Status, &d.Gone} })
 }
 
-// JobScan says which devices' parts of jobs to look at.
+// JobScan says which devices' and modules' parts of jobs to look at.
 type JobScan struct {
 	After         int64    // begin behind this row
-	Jobs, Devices []string // only of these ids; nil means all
+	Jobs, Devices []string // only of these ids, modules with their devices; nil means all
 	// Visit is called in the order of rows until it returns false.
 	Visit func(key int64, d iothub.DeviceJob) bool
 }
 
-// ScanJobs looks at the devices' parts of jobs.
+// ScanJobs looks at the parts of jobs.
 func (v *View) ScanJobs(ctx context.Context, scan JobScan) error {
 	text, args := scan.statement()
 	rows, err := v.tx.QueryContext(ctx, text, args...)
@@ -168,7 +168,7 @@ func (v *View) ScanJobs(ctx context.Context, scan JobScan) error {
 }
 
 func (scan JobScan) statement() (text string, args []any) {
-	text = `SELECT d.id, d.device_id, j.job_id, j.type, d.status, j.start, j.seconds, d.created, d.updated, d.outcome, d.error
+	text = `SELECT d.id, d.device_id, d.module_id, j.job_id, j.type, d.status, j.start, j.seconds, d.created, d.updated, d.outcome, d.error
 		FROM job_devices d JOIN jobs j ON j.id = d.job WHERE d.id > ?`
 	args = []any{scan.After}
 	for _, only := range []struct {
@@ -192,7 +192,7 @@ func (scan JobScan) statement() (text string, args []any) {
 func scanDeviceJob(rows *sql.Rows) (key int64, d iothub.DeviceJob, err error) {
 	var limit time.Duration
 	var outcome, problem string
-	if err := rows.Scan(&key, &d.DeviceID, &d.JobID, &d.Type, &d.Status, timeInto{&d.Start}, secondsInto{&limit},
+	if err := rows.Scan(&key, &d.DeviceID, &d.ModuleID, &d.JobID, &d.Type, &d.Status, timeInto{&d.Start}, secondsInto{&limit},
 		timeInto{&d.Created}, timeInto{&d.Updated}, &outcome, &problem); err != nil {
 		return 0, d, err
 	}

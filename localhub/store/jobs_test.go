@@ -128,6 +128,42 @@ func TestDevicesOfJobs(t *testing.T) {
 	}
 }
 
+// TestModulesOfJobs has a device and its modules in one job, each once.
+func TestModulesOfJobs(t *testing.T) {
+	s := openStore(t, newFile(t))
+	module := plain("d1")
+	module.ModuleID = "m1"
+	commit(t, s, &Batch{Insert: []*Record{plain("d1"), module}})
+	j := newJob("j")
+	commit(t, s, &Batch{Jobs: JobWrites{Jobs: []*Job{j}}})
+	for range 2 {
+		var w JobWrites
+		for _, id := range []string{"m1", "", "gone"} {
+			w.Choose = append(w.Choose, &JobDevice{Job: j.Key, DeviceID: "d1", ModuleID: id, Status: iothub.JobPending, Updated: jobTime})
+		}
+		commit(t, s, &Batch{Jobs: w})
+	}
+	left, err := s.Pending(t.Context(), j.Key, 0, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, d := range left {
+		got += fmt.Sprintf("%s/%s %v, ", d.DeviceID, d.ModuleID, d.Gone)
+	}
+	if got != "d1/m1 false, d1/ false, d1/gone true, " {
+		t.Errorf("pending are %s", got)
+	}
+	got = ""
+	scan := JobScan{Devices: []string{"d1"}, Visit: func(_ int64, d iothub.DeviceJob) bool {
+		got += d.DeviceID + "/" + d.ModuleID + ", "
+		return true
+	}}
+	if err := s.View(t.Context(), func(v *View) error { return v.ScanJobs(t.Context(), scan) }); err != nil || got != "d1/m1, d1/, d1/gone, " {
+		t.Errorf("rows are %s, %v", got, err)
+	}
+}
+
 // TestRowsOfAJobNeedNoSorting holds what paging through a large job rests on.
 func TestRowsOfAJobNeedNoSorting(t *testing.T) {
 	s := openStore(t, newFile(t))

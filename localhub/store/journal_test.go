@@ -319,7 +319,8 @@ func TestAFullDiskLosesNothingOfTheJournal(t *testing.T) {
 	s := openStore(t, path)
 	r := plain("d")
 	commit(t, s, &Batch{Insert: []*Record{r}})
-	r = edit(t, s, r, Edit{Tags: iothub.Document{"x": strings.Repeat("x", 4000)}})
+	// Much longer than the pages that migrations leave free.
+	r = edit(t, s, r, Edit{Tags: iothub.Document{"x": strings.Repeat("x", 100_000)}})
 	pages := func(limit string) {
 		t.Helper()
 		if _, err := s.writer.ExecContext(t.Context(), `PRAGMA max_page_count = `+limit); err != nil {

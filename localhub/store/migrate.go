@@ -19,9 +19,12 @@ var schema3 string
 //go:embed schema_4.sql
 var schema4 string
 
+//go:embed schema_5.sql
+var schema5 string
+
 // migrations lead from each version of the file to the next; PRAGMA
 // user_version counts those a file has had. Published ones never change.
-var migrations = []string{schema, schema2, schema3, schema4}
+var migrations = []string{schema, schema2, schema3, schema4, schema5}
 
 // applicationID marks the file as ours, "Twin" in ASCII.
 const applicationID = 0x5477696e

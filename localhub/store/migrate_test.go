@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"twinboard/hubclient/iothub"
 )
 
 // version1 makes a file as the first version of the program left it.
@@ -57,6 +60,51 @@ func TestAFileOfVersion1IsMigrated(t *testing.T) {
 				t.Errorf("version %d, %v", version, err)
 			}
 		})
+	}
+}
+
+// TestJobsOfVersion4AreMigrated has a job in the middle of its work, one of whose
+// devices is done.
+func TestJobsOfVersion4AreMigrated(t *testing.T) {
+	path := newFile(t)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range append(slices.Clone(migrations[:4]),
+		fmt.Sprintf("PRAGMA application_id = %d", applicationID), "PRAGMA user_version = 4",
+		`INSERT INTO jobs (id, job_id, type, status, condition, work, policy, created, start, seconds) VALUES (7, 'j',
+			'scheduleUpdateTwin', 'running', '*', '{}', 'p', '2026-11-22T12:00:00.0000000Z', '2026-11-22T12:00:00.0000000Z', 60)`,
+		`INSERT INTO job_devices (id, job, device_id, status, created, updated, outcome)
+			VALUES (3, 7, 'd1', 'completed', '', '', '{"status":200,"payload":1}'), (4, 7, 'd0', 'pending', '', '', '')`,
+	) {
+		if _, err := db.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, path)
+	left, err := s.Pending(t.Context(), 7, 0, 9)
+	if err != nil || len(left) != 1 || left[0].Key != 4 || left[0].DeviceID != "d0" || left[0].ModuleID != "" {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	choose := JobWrites{Choose: []*JobDevice{{Job: 7, DeviceID: "d1"}, {Job: 7, DeviceID: "d2"}}}
+	commit(t, s, &Batch{Jobs: choose})
+	got := ""
+	scan := JobScan{Visit: func(_ int64, d iothub.DeviceJob) bool {
+		got += fmt.Sprintf("%s %v, ", d.DeviceID, d.Outcome.Method != nil)
+		return true
+	}}
+	if err := s.View(t.Context(), func(v *View) error { return v.ScanJobs(t.Context(), scan) }); err != nil || got != "d1 true, d0 false, d2 false, " {
+		t.Errorf("rows are %s, %v", got, err)
+	}
+	commit(t, s, &Batch{Jobs: JobWrites{Jobs: []*Job{{Key: 7, JobID: "j", Status: iothub.JobCompleted, Ended: noon}}}})
+	commit(t, s, &Batch{Jobs: JobWrites{Forget: noon.Add(time.Second)}})
+	var rows int
+	if err := s.readers.QueryRow(`SELECT count(*) FROM job_devices`).Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("a forgotten job left %d rows, %v", rows, err)
 	}
 }
 

@@ -155,8 +155,8 @@ func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 		{&st.forget, `DELETE FROM subscriptions WHERE id = (SELECT id FROM identities WHERE device_id = ?1 AND module_id = ?2)`},
 		{&st.journal, `INSERT INTO journal (at, edits) VALUES (?, ?)`},
 		{&st.trim, `DELETE FROM journal WHERE id < ?`},
-		{&st.chooseDevice, `INSERT INTO job_devices (job, device_id, status, created, updated)
-			VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING`},
+		{&st.chooseDevice, `INSERT INTO job_devices (job, device_id, module_id, status, created, updated)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING`},
 		{&st.jobDevice, `UPDATE job_devices SET status = ?2, updated = ?3, outcome = ?4, error = ?5 WHERE id = ?1`},
 	})
 }

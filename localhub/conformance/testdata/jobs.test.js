@@ -5,7 +5,7 @@ const test = require('node:test');
 const { once } = require('node:events');
 const { JobClient } = require('azure-iothub');
 const assert = require('./assert.js');
-const { registry, prefix, fresh, twinOf, connected, refused, eventually } = require('./support.js');
+const { registry, prefix, fresh, freshModule, twinOf, connected, refused, eventually } = require('./support.js');
 
 const jobs = JobClient.fromConnectionString(process.env.HUB_CONNECTION_STRING);
 
@@ -95,6 +95,32 @@ test('a job calls a method and keeps what devices answer', async (t) => {
   assert.equal(row.jobType, 'scheduleDeviceMethod');
   assert.equal(row.status, 'completed');
   assert.equal(rows.find((r) => r.deviceId === b.deviceId).outcome.deviceMethodResponse.status, 404);
+});
+
+test('a job updates modules and calls them', async (t) => {
+  const [a, b] = await Promise.all(['a', 'b'].map((name) => fresh('modules-' + name)));
+  const module = await freshModule(a.deviceId, 'm1');
+  await freshModule(b.deviceId, 'm1');
+  await freshModule(b.deviceId, 'm2');
+  const where = `FROM devices.modules WHERE ${only(a, b)} AND moduleId = 'm1'`;
+  const update = jobId('modules-update');
+  await jobs.scheduleTwinUpdate(update, where, { etag: '*', properties: { desired: { level: 7 } } }, new Date(), 60);
+  const updated = await ended(update, 'completed');
+  assert.deepEqual(updated.deviceJobStatistics, { deviceCount: 2, failedCount: 0, succeededCount: 2, runningCount: 0, pendingCount: 0 });
+  assert.equal((await twinOf(a.deviceId, 'm1')).properties.desired.level, 7);
+  assert.equal((await twinOf(b.deviceId, 'm2')).version, 2);
+  assert.equal((await twinOf(a.deviceId)).version, 2);
+  const client = await connected(t, module);
+  client.onMethod('open', (request, response) => response.send(203, { door: request.payload.door }));
+  const call = jobId('modules-method');
+  const method = { methodName: 'open', payload: { door: 3 }, responseTimeoutInSeconds: 20 };
+  await jobs.scheduleDeviceMethod(call, `FROM devices.modules WHERE ${only(a)}`, method, new Date(), 60);
+  await ended(call, 'completed');
+  const rows = await rowsOf(`devices.jobs.deviceId = '${a.deviceId}'`);
+  assert.deepEqual(rows.map((r) => [r.moduleId, r.jobType, r.status]), [
+    ['m1', 'scheduleUpdateTwin', 'completed'], ['m1', 'scheduleDeviceMethod', 'completed'],
+  ]);
+  assert.deepEqual(rows[1].outcome, { deviceMethodResponse: { status: 203, payload: { door: 3 } } });
 });
 
 test('a job waits for a device that is not there', async (t) => {
