@@ -146,6 +146,26 @@ func TestLiveReconnects(t *testing.T) {
 	}
 }
 
+// An open stream of a hub that is away is not live.
+func TestLiveSaysHowCurrentTheHubIs(t *testing.T) {
+	s := newSite(t, raw(`<p id="a">0</p>`))
+	b := open(t, s.URL+"?lang=es")
+	b.wait(liveNow)
+	s.raw("event: hub\ndata: away\n\n")
+	b.wait(`document.getElementById('live').dataset.state === 'away'`)
+	b.want(`document.getElementById('live').textContent === 'Sin contacto'`)
+	for _, state := range []string{"busy", "stale", "reading", "polled"} {
+		s.raw("event: hub\ndata: " + state + "\n\n")
+		b.wait(`document.getElementById('live').dataset.state === '` + state + `'`)
+		b.want(`document.getElementById('live').textContent.length > 5`)
+	}
+	s.drop()
+	b.wait(`document.getElementById('live').dataset.state === 'reconnecting'`)
+	b.wait(`document.getElementById('live').dataset.state === 'polled'`)
+	s.raw("event: hub\ndata: on\n\n")
+	b.wait(liveNow)
+}
+
 func TestLiveSaysWhatIsMissing(t *testing.T) {
 	s := newSite(t, raw(`<p id="a">0</p>`))
 	b := open(t, s.URL)

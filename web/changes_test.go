@@ -99,7 +99,7 @@ func TestChangesCountsWhatIsNew(t *testing.T) {
 	b.known(1)
 	p := b.get("/h/local/changes?kind=tags")
 	live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
-	live.next()
+	live.current()
 	b.write("pump", iothub.TwinPatch{Desired: document(t, `{"a":1}`)})
 	b.write("pump", iothub.TwinPatch{Tags: document(t, `{"a":1}`)})
 	if f := live.next(); !strings.Contains(f.data, "1 new change.") || !strings.Contains(f.data, "/h/local/changes?kind=tags") {

@@ -24,6 +24,39 @@ func slowedDown(err error) bool {
 	return throttled || errors.Is(err, iothub.ErrThrottling)
 }
 
+// behind is how long the picture may be without its feed before that is said:
+// the feed breaks off now and then, and comes back at once.
+const behind = 5 * time.Second
+
+// hubState says in one word how far what pages show of a hub can be trusted: "on"
+// when it is kept as it changes.
+func hubState(status fleet.Status, now time.Time) string {
+	_, unreached := errors.AsType[*hubclient.ConnectionError](status.Err)
+	switch {
+	case slowedDown(status.Err):
+		return "busy"
+	case unreached:
+		return "away"
+	case status.Err != nil:
+		return "stale"
+	case !status.Complete:
+		return "reading"
+	case status.NoFeed:
+		return "polled"
+	case !status.Live && now.Sub(status.AsOf) > behind:
+		return "stale"
+	}
+	return "on"
+}
+
+// hubNow tells the state of a hub at any time; nil for no hub.
+func (s *Server) hubNow(h *Hub) func() string {
+	if h == nil {
+		return nil
+	}
+	return func() string { return hubState(h.Fleet.Peek(), s.now()) }
+}
+
 // hubNotice says why a hub cannot be read, then what is known, and when it is
 // tried again; nothing while all is well. Trying at once leads to back.
 func (s *Server) hubNotice(ctx context.Context, h *Hub, status fleet.Status, known, back string) views.HubNotice {

@@ -168,7 +168,7 @@ func (s *Server) serveLive(c echo.Context, active string, l live) error {
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	out := &stream{
-		live: l, pace: s.streams.pace, ctx: ctx, w: w, rc: http.NewResponseController(w.Writer),
+		live: l, hub: s.hubNow(hubOf(c)), pace: s.streams.pace, ctx: ctx, w: w, rc: http.NewResponseController(w.Writer),
 		waiting: waiting{gap: s.streams.pace.repaint},
 	}
 	err = out.run(s.version, lastEventID(c))
@@ -190,6 +190,8 @@ func lastEventID(c echo.Context) string {
 // stream is one open event stream.
 type stream struct {
 	live
+	hub     func() string // see hubState; nil on pages of no hub
+	told    string        // what it said last
 	pace    pace
 	ctx     context.Context //nolint:containedctx // a stream is one request
 	w       http.ResponseWriter
@@ -206,6 +208,9 @@ func (st *stream) run(version, cursor string) error {
 	if err := st.write(hello); err != nil {
 		return err
 	}
+	if err := st.tellHub(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(st.ctx)
 	defer cancel()
 	changes := make(chan repaint, burst)
@@ -217,6 +222,8 @@ func (st *stream) run(version, cursor string) error {
 	}
 	heartbeat := time.NewTicker(st.pace.heartbeat)
 	defer heartbeat.Stop()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	tick := newTick(st.every)
 	defer tick.Stop()
 	life := time.NewTimer(st.pace.life + rand.N(st.pace.life/4+1))
@@ -232,6 +239,8 @@ func (st *stream) run(version, cursor string) error {
 			err = st.flush()
 		case <-tick.C:
 			err = st.paint(st.once(st.tick))
+		case <-look.C:
+			err = st.tellHub()
 		case <-heartbeat.C:
 			err = st.write("id: " + st.cursor() + "\n: \n\n")
 		case <-ended:
@@ -245,6 +254,20 @@ func (st *stream) run(version, cursor string) error {
 			return err
 		}
 	}
+}
+
+// tellHub tells the page when it can be trusted more or less than before: an
+// open stream alone does not make what it shows current.
+func (st *stream) tellHub() error {
+	if st.hub == nil {
+		return nil
+	}
+	now := st.hub()
+	if now == st.told {
+		return nil
+	}
+	st.told = now
+	return st.write("event: hub\ndata: " + now + "\n\n")
 }
 
 // newTick ticks never when every is 0.

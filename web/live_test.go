@@ -150,6 +150,15 @@ func (tab *tab) hello() {
 	}
 }
 
+// current takes the events that open each stream of a hub whose changes are followed.
+func (tab *tab) current() {
+	tab.t.Helper()
+	version, hub := tab.next(), tab.next()
+	if version.event != "version" || hub.event != "hub" || hub.data != "on\n" {
+		tab.t.Fatalf("first events %+v, %+v", version, hub)
+	}
+}
+
 // ended waits for the end of the stream.
 func (tab *tab) ended() {
 	tab.t.Helper()

@@ -83,7 +83,7 @@ func TestOverviewOfNothing(t *testing.T) {
 	}
 	t.Run("the first device appears by itself", func(t *testing.T) {
 		live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
-		live.next()
+		live.current()
 		b.device("pump", `{}`, `{}`)
 		if f := live.next(); !strings.Contains(f.data, `id="overview-body"`) || !strings.Contains(f.data, "overview-lead") {
 			t.Errorf("%+v", f)
@@ -122,13 +122,50 @@ func TestOverviewWhileTheHubIsAway(t *testing.T) {
 	live := openTab(t, b.url+attr(p.all("body")[0], "data-live"), nil)
 	live.next()
 	b.stopHub()
-	for !strings.Contains(live.next().data, "Trying again in") { // the countdown comes by itself
+	said := map[string]bool{}
+	for countdown := false; !countdown || !said["away\n"]; { // both come by themselves
+		f := live.next()
+		if f.event == "hub" {
+			said[f.data] = true
+		}
+		countdown = countdown || strings.Contains(f.data, "Trying again in")
+	}
+	if !said["on\n"] {
+		t.Errorf("the stream said of its hub only %v", said)
 	}
 	away := b.get("/h/local").wantStatus(http.StatusOK)
 	away.wantPart("#overview-lead", "The device is as wanted.")
 	away.wantPart("#overview-notice", "The local hub does not run.")
 	away.wantPart("#overview-notice", "Last contact "+time.Now().Format("15:"))
 	away.form("#overview-notice form").press("").wantStatus(http.StatusOK)
+}
+
+func TestHowCurrentAHubIs(t *testing.T) {
+	now := time.Now()
+	whole := fleet.Status{Known: 3, Complete: true, AsOf: now}
+	with := func(change func(*fleet.Status)) fleet.Status {
+		s := whole
+		change(&s)
+		return s
+	}
+	for want, s := range map[string]fleet.Status{
+		"on":      with(func(s *fleet.Status) { s.Live = true }),
+		"reading": {Filling: true},
+		"polled":  with(func(s *fleet.Status) { s.NoFeed, s.AsOf = true, now.Add(-time.Minute) }),
+		"away":    with(func(s *fleet.Status) { s.Err = &hubclient.ConnectionError{Kind: hubclient.Unreachable} }),
+		"busy":    with(func(s *fleet.Status) { s.Live, s.Err = true, &hubclient.ThrottledError{} }),
+		"stale":   with(func(s *fleet.Status) { s.AsOf = now.Add(-time.Minute) }),
+	} {
+		if got := hubState(s, now); got != want {
+			t.Errorf("%+v is %s, want %s", s, got, want)
+		}
+	}
+	if got := hubState(with(func(s *fleet.Status) { s.Err = iothub.ErrUnauthorizedAccess }), now); got != "stale" {
+		t.Errorf("a hub that refuses is %s", got)
+	}
+	if got := hubState(with(func(s *fleet.Status) { s.AsOf = now.Add(-time.Second) }), now); got != "on" {
+		t.Errorf("a feed that comes back at once is %s", got)
+	}
 }
 
 func TestOverviewNotices(t *testing.T) {

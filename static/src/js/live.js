@@ -17,7 +17,8 @@ let failures = 0
 let timer = 0
 let paused = 0 // lines that wait in paused feeds
 let anyPaused = false
-let state = 'connecting'
+let state = 'connecting' // of the stream: 'on' when it is open
+let hub = 'on' // how current the hub's picture is, as the stream tells
 let retryAt = 0
 
 function address() {
@@ -35,6 +36,7 @@ function open() {
   source.onerror = () => { close(); wait() }
   source.addEventListener('gap', event => { note(event); gap() })
   source.addEventListener('reload', reload)
+  source.addEventListener('hub', event => { hub = event.data; show('on') })
   source.addEventListener('version', event => isCurrent(event.data))
 }
 
@@ -137,10 +139,15 @@ function show(next, n) {
   state = next
   if (!indicator) return
   indicator.hidden = false
-  const visible = anyPaused && state === 'on' ? 'paused' : state
+  const visible = shown()
   indicator.dataset.state = visible
-  const words = { on: 'liveOn', connecting: 'liveConnecting', reconnecting: 'liveReconnecting', paused: 'livePaused' }
-  indicator.textContent = text(words[visible], visible === 'paused' ? paused : n)
+  indicator.textContent = text('live' + visible[0].toUpperCase() + visible.slice(1), visible === 'paused' ? paused : n)
+}
+
+// An open stream is not enough: what it brings can be no newer than the hub's picture.
+function shown() {
+  if (state !== 'on' || hub !== 'on') return state === 'on' ? hub : state
+  return anyPaused ? 'paused' : 'on'
 }
 
 // Only a change of state is worth saying aloud, not each second of a countdown.
