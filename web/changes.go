@@ -27,7 +27,7 @@ func (h *Hub) changesPath() string { return h.path() + "/changes" }
 // the place of a page. Unknown values are as good as none.
 type changesAsked struct {
 	device, kind, who string
-	before            int64
+	before            store.Place
 }
 
 const byPolicy = "policy:"
@@ -37,9 +37,12 @@ func parseChanges(q url.Values) changesAsked {
 	if !strings.HasPrefix(a.who, byPolicy) {
 		a.who = oneOf(a.who, "dashboard", "others")
 	}
-	a.before, _ = strconv.ParseInt(q.Get("before"), 10, 64) // what is no id is the first page
+	a.before = store.ParsePlace(q.Get("before")) // what is no place is the first page
 	return a
 }
+
+// older reports whether the page is not the first one.
+func (a changesAsked) older() bool { return a.before != store.Place{} }
 
 func (a changesAsked) values() url.Values {
 	q := url.Values{}
@@ -48,15 +51,15 @@ func (a changesAsked) values() url.Values {
 			q.Set(name, value)
 		}
 	}
-	if a.before > 0 {
-		q.Set("before", strconv.FormatInt(a.before, 10))
+	if a.older() {
+		q.Set("before", a.before.String())
 	}
 	return q
 }
 
 // href is the address, changed by with, from its first page on.
 func (a changesAsked) href(h *Hub, with func(*changesAsked)) string {
-	a.before = 0
+	a.before = store.Place{}
 	with(&a)
 	if q := a.values().Encode(); q != "" {
 		return h.changesPath() + "?" + q
@@ -65,7 +68,7 @@ func (a changesAsked) href(h *Hub, with func(*changesAsked)) string {
 }
 
 func (a changesAsked) query(h *Hub) store.JournalQuery {
-	q := store.JournalQuery{Hub: h.Slug, Part: a.device, Section: store.Section(a.kind), Before: max(a.before, 0)}
+	q := store.JournalQuery{Hub: h.Slug, Part: a.device, Section: store.Section(a.kind), Before: a.before}
 	policy, named := strings.CutPrefix(a.who, byPolicy)
 	switch {
 	case named:
@@ -88,7 +91,7 @@ func (s *Server) changesPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	newest, err := s.newestEntry(ctx, h)
+	newest, err := s.store.NewestEntry(ctx) // before the list: what comes after is news
 	if err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func (s *Server) changesPage(c echo.Context) error {
 	next := ""
 	if len(list) > changesPerPage {
 		list = list[:changesPerPage]
-		next = a.href(h, func(a *changesAsked) { a.before = list[changesPerPage-1].ID })
+		next = a.href(h, func(a *changesAsked) { a.before = list[changesPerPage-1].Place() })
 	}
 	if wantsJSON(c) {
 		return showJSON(c, http.StatusOK, map[string]any{"hub": h.Slug, "changes": changeDataOf(list), "next": asJSON(next)})
@@ -124,16 +127,6 @@ func asJSON(href string) string {
 	return href + "&format=json"
 }
 
-// newestEntry is the id of a hub's newest entry, 0 for none. Read before a list,
-// it is the place after which the list has something new.
-func (s *Server) newestEntry(ctx context.Context, h *Hub) (int64, error) {
-	list, err := s.store.Journal(ctx, store.JournalQuery{Hub: h.Slug}, 1)
-	if err != nil || len(list) == 0 {
-		return 0, err
-	}
-	return list[0].ID, nil
-}
-
 func (s *Server) changesProps(ctx context.Context, h *Hub, a changesAsked, list []store.Entry, next string) views.ChangesProps {
 	var rows []views.ChangeRow
 	for _, e := range list {
@@ -144,7 +137,7 @@ func (s *Server) changesProps(ctx context.Context, h *Hub, a changesAsked, list 
 		Foot:        views.PagerProps{Text: text.T(ctx, "changes.count", "Count", len(list)), NextHref: next},
 		DevicesHref: h.devicesPath(), Note: text.T(ctx, "changes.note"),
 	}
-	if a.before > 0 {
+	if a.older() {
 		p.Foot.PrevHref = a.href(h, func(*changesAsked) {})
 		p.Foot.Note = text.T(ctx, "changes.older")
 	}
@@ -238,7 +231,7 @@ func (s *Server) journalCSV(c echo.Context, name string, q store.JournalQuery) e
 			if failed = err; err != nil || len(list) < csvPage {
 				return
 			}
-			q.Before = list[len(list)-1].ID
+			q.Before = list[len(list)-1].Place()
 		}
 	})
 	if failed != nil {

@@ -45,11 +45,12 @@ func parseMoment(s string) (m moment, ok bool) {
 
 func (m moment) isNow() bool { return m == moment{} }
 
-// find is the index of the latest entry that had happened by then, -1 for none.
+// find is the index of the entry, or of the latest that had happened by then; -1
+// for none.
 func (m moment) find(entries []store.Entry) int {
 	return slices.IndexFunc(entries, func(e store.Entry) bool {
 		if m.entry > 0 {
-			return e.ID <= m.entry
+			return e.ID == m.entry
 		}
 		return !e.Time.After(m.time)
 	})
@@ -59,7 +60,7 @@ func (m moment) find(entries []store.Entry) int {
 // ?from= and to= two moments to compare, the second now when it is missing;
 // ?before= the place of a page. Unknown values are as good as none.
 type historyAsked struct {
-	before   int64
+	before   store.Place
 	at       moment
 	compare  bool
 	from, to moment
@@ -74,10 +75,12 @@ func parseHistory(q url.Values) (a historyAsked) {
 		a.at = at
 		return a
 	}
-	before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // what is no id is the first page
-	a.before = max(before, 0)
+	a.before = store.ParsePlace(q.Get("before")) // what is no place is the first page
 	return a
 }
+
+// older reports whether the page is not the first one.
+func (a historyAsked) older() bool { return a.before != store.Place{} }
 
 // past reports whether one moment is asked for.
 func (a historyAsked) past() bool { return !a.at.isNow() }
@@ -167,7 +170,7 @@ func (got history) nextHref(h *Hub) string {
 	if len(list) == len(got.entries) && !got.more {
 		return ""
 	}
-	return h.viewPath(got.of, "history") + "&before=" + strconv.FormatInt(list[len(list)-1].ID, 10)
+	return h.viewPath(got.of, "history") + "&before=" + list[len(list)-1].Place().String()
 }
 
 // historyPage lists what changed on a device, or (?at=) shows it as it was.
@@ -184,7 +187,7 @@ func (s *Server) historyPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	newest, err := s.newestEntry(ctx, h)
+	newest, err := s.store.NewestEntry(ctx)
 	if err != nil {
 		return err
 	}
@@ -239,7 +242,7 @@ func (s *Server) historyProps(ctx context.Context, h *Hub, got history) views.Hi
 	}
 	if len(got.entries) > 0 {
 		p.Lead = text.T(ctx, "history.lead", "When", text.When(ctx, got.entries[0].Time.Local(), s.now().Local()))
-		if got.asked.before > 0 {
+		if got.asked.older() {
 			p.Lead = text.T(ctx, "changes.older")
 		}
 		p.Days, p.Foot = s.historyDays(ctx, h, got), historyFoot(ctx, h, got)
@@ -253,7 +256,7 @@ func (s *Server) historyProps(ctx context.Context, h *Hub, got history) views.Hi
 func (s *Server) historyDays(ctx context.Context, h *Hub, got history) []views.ChangeDay {
 	var rows []views.ChangeRow
 	until := s.now()
-	if got.asked.before > 0 {
+	if got.asked.older() {
 		until = got.entries[0].Time // what was since stands on the page before
 	}
 	for _, e := range got.page() {
@@ -279,7 +282,7 @@ func versionText(ctx context.Context, e store.Entry) string {
 
 func historyFoot(ctx context.Context, h *Hub, got history) views.PagerProps {
 	foot := views.PagerProps{Text: text.T(ctx, "changes.count", "Count", len(got.page())), NextHref: got.nextHref(h)}
-	if got.asked.before > 0 {
+	if got.asked.older() {
 		foot.PrevHref, foot.Note = h.viewPath(got.of, "history"), text.T(ctx, "changes.older")
 	}
 	return foot
@@ -313,7 +316,7 @@ func (s *Server) historyLive(c echo.Context) error {
 // serveNews is the event stream of a page that lists the journal: it counts what
 // a query has got since the page's newest entry (?newest=), and leads to it.
 func (s *Server) serveNews(c echo.Context, active string, q store.JournalQuery, href string) error {
-	q.Before = 0
+	q.Before = store.Place{}
 	q.After, _ = strconv.ParseInt(c.QueryParam("newest"), 10, 64) // an empty page counts from the start
 	paint := func(ctx context.Context) ([]templ.Component, error) {
 		const most = 1000

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"twinboard/hubclient/iothub"
@@ -53,6 +56,35 @@ type Entry struct {
 	ETag       iothub.ETag // of the twin after the change
 	Version    int64       // $version of desired after the change, 0 unknown
 	Undoes     int64       // the entry this one takes back, or 0
+}
+
+// Place is where an entry stands in the order of a journal: by its time, and of
+// one time by its id. A page of entries goes on after a place, whatever is
+// written or forgotten meanwhile. The zero value is none.
+type Place struct {
+	at, id int64 // microseconds
+}
+
+// Place is where the entry stands.
+func (e Entry) Place() Place { return Place{micros(e.Time), e.ID} }
+
+// String is the place as ParsePlace reads it.
+func (p Place) String() string { return fmt.Sprintf("%d-%d", p.at, p.id) }
+
+// ParsePlace reads a place; anything else is none.
+func ParsePlace(s string) (p Place) {
+	at, id, _ := strings.Cut(s, "-")
+	var errs [2]error
+	p.at, errs[0] = strconv.ParseInt(at, 10, 64)
+	p.id, errs[1] = strconv.ParseInt(id, 10, 64)
+	if errors.Join(errs[:]...) != nil {
+		return Place{}
+	}
+	return p
+}
+
+func (p Place) compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.id, q.id))
 }
 
 // sameWrite is within what time a second report of one write comes. A device

@@ -21,7 +21,8 @@ type JournalQuery struct {
 	Source             Source
 	Others             bool   // leaves out FromDashboard
 	Who                string // the policy that wrote
-	After, Before      int64  // ids, both excluded; 0 is no bound
+	After              int64  // an id: what was written down since; 0 is no bound
+	Before             Place  // what is older
 }
 
 // indexed reports whether an index of the table has exactly what is asked for, in
@@ -48,7 +49,7 @@ func (q JournalQuery) where() (string, []any) {
 	add(q.Others, "own = 0 AND section <> 'state'")
 	add(q.Who != "", "who = ?", q.Who)
 	add(q.After != 0, "id > ?", q.After)
-	add(q.Before != 0, "id < ?", q.Before)
+	add(q.Before != Place{}, "(at, id) < (?, ?)", q.Before.at, q.Before.id)
 	return strings.Join(conditions, " AND "), args
 }
 
@@ -61,7 +62,7 @@ func (s *Store) Journal(ctx context.Context, q JournalQuery, limit int) (list []
 			return nil, fmt.Errorf("journal of %s: %w", q.Hub, err)
 		}
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT `+entryColumns+` FROM journal WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	rows, err := s.db.QueryContext(ctx, `SELECT `+entryColumns+` FROM journal WHERE `+where+` ORDER BY at DESC, id DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("journal of %s: %w", q.Hub, err)
 	}
@@ -86,9 +87,18 @@ func (s *Store) found(ctx context.Context, q JournalQuery, limit int) (string, [
 	return "id IN (SELECT value FROM json_each(?))", []any{string(list)}, err
 }
 
+// NewestEntry is the id of what was written down last, of any hub; 0 for none.
+// It need not be the latest in time: a state is written down when it has held.
+func (s *Store) NewestEntry(ctx context.Context) (id int64, err error) {
+	if err := s.db.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM journal`).Scan(&id); err != nil {
+		return 0, fmt.Errorf("newest entry of the journal: %w", err)
+	}
+	return id, nil
+}
+
 // JournalCount counts the entries that a query asks for, up to most.
 func (s *Store) JournalCount(ctx context.Context, q JournalQuery, most int) (n int, err error) {
-	if !q.indexed() {
+	if q.DeviceID == "" { // no index has what was written down since
 		ids, err := s.search.find(ctx, s.db, q, most)
 		if err != nil {
 			return 0, fmt.Errorf("journal of %s: %w", q.Hub, err)
@@ -116,15 +126,13 @@ func (s *Store) Prune(ctx context.Context, hub string, l JournalLimits) error {
 	err := inTx(ctx, s.db, func(tx *sql.Tx) error {
 		for own, most := range map[int]int{1: l.Own, 0: l.Others} {
 			_, err := tx.ExecContext(ctx,
-				`DELETE FROM journal WHERE hub = ?1 AND own = ?2 AND id <=
-				 (SELECT id FROM journal WHERE hub = ?1 AND own = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, hub, own, most)
+				`DELETE FROM journal WHERE id IN
+				 (SELECT id FROM journal WHERE hub = ? AND own = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)`, hub, own, most)
 			if err != nil {
 				return err
 			}
 		}
-		// Ids grow with time, as nearly as matters for an age in days.
-		_, err := tx.ExecContext(ctx,
-			`DELETE FROM journal WHERE hub = ?1 AND id < (SELECT id FROM journal WHERE hub = ?1 AND at >= ?2 ORDER BY id LIMIT 1)`, hub, micros(l.Since))
+		_, err := tx.ExecContext(ctx, `DELETE FROM journal WHERE hub = ? AND at < ?`, hub, micros(l.Since))
 		if err != nil {
 			return err
 		}

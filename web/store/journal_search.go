@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 )
 
 // journalSearch finds entries of the journal by what lists filter by. It holds
-// that of every entry in memory, 24 bytes each: SQLite needs ten times as long to
+// that of every entry in memory, 32 bytes each: SQLite needs ten times as long to
 // find nothing, for it has no index for a part of a name. A hub's part is read
 // when it is first asked for. The zero value is ready.
 type journalSearch struct {
@@ -19,15 +20,16 @@ type journalSearch struct {
 	hubs map[string]*searched
 }
 
-// searched are the entries of one hub, ordered by id.
+// searched are the entries of one hub, in their order.
 type searched struct {
 	rows     []searchRow
+	newest   int64    // id
 	devices  interned // in lower case
 	policies interned
 }
 
 type searchRow struct {
-	id              int64
+	Place
 	device, policy  int32
 	section, source uint8 // places in searchSections and searchSources
 }
@@ -70,18 +72,23 @@ func (j *journalSearch) load(ctx context.Context, db *sql.DB, hub string) (err e
 	if j.hubs[hub] != nil {
 		return nil
 	}
-	rows, err := db.QueryContext(ctx, `SELECT id, device_id, section, source, who FROM journal WHERE hub = ? ORDER BY id`, hub)
+	rows, err := db.QueryContext(ctx, `SELECT id, at, device_id, section, source, who FROM journal WHERE hub = ? ORDER BY at, id`, hub)
 	if err != nil {
 		return fmt.Errorf("search in the journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	h := &searched{}
 	for rows.Next() {
-		var e Entry
-		if err := rows.Scan(&e.ID, &e.DeviceID, &e.Section, &e.Source, &e.Who); err != nil {
+		var (
+			e  Entry
+			at int64
+		)
+		if err := rows.Scan(&e.ID, &at, &e.DeviceID, &e.Section, &e.Source, &e.Who); err != nil {
 			return fmt.Errorf("search in the journal: %w", err)
 		}
+		e.Time = fromMicros(at)
 		h.rows = append(h.rows, h.row(e))
+		h.newest = max(h.newest, e.ID)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("search in the journal: %w", err)
@@ -95,14 +102,34 @@ func (j *journalSearch) load(ctx context.Context, db *sql.DB, hub string) (err e
 
 func (h *searched) row(e Entry) searchRow {
 	return searchRow{
-		id: e.ID, device: h.devices.number(strings.ToLower(e.DeviceID)), policy: h.policies.number(e.Who),
+		Place: e.Place(), device: h.devices.number(strings.ToLower(e.DeviceID)), policy: h.policies.number(e.Who),
 		section: uint8(slices.Index(searchSections, e.Section)), source: uint8(slices.Index(searchSources, e.Source)),
 	}
 }
 
-// place is where an id is in the rows, or would be.
-func (h *searched) place(id int64) (int, bool) {
-	return slices.BinarySearchFunc(h.rows, id, func(r searchRow, id int64) int { return int(r.id - id) })
+// place is where a place is in the rows, or would be.
+func (h *searched) place(p Place) int {
+	i, _ := slices.BinarySearchFunc(h.rows, p, func(r searchRow, p Place) int { return r.compare(p) })
+	return i
+}
+
+// put adds an entry, or takes over what became of it.
+func (h *searched) put(e Entry) {
+	if e.ID <= h.newest {
+		h.drop(e.ID)
+	}
+	h.newest = max(h.newest, e.ID)
+	h.rows = slices.Insert(h.rows, h.place(e.Place()), h.row(e))
+}
+
+// drop takes out the entry with an id, if it is there: most likely it is a late one.
+func (h *searched) drop(id int64) {
+	for i, r := range slices.Backward(h.rows) {
+		if r.id == id {
+			h.rows = slices.Delete(h.rows, i, i+1)
+			return
+		}
+	}
 }
 
 // put adds entries that were written, or takes over what became of them.
@@ -110,15 +137,8 @@ func (j *journalSearch) put(entries []Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range entries {
-		h := j.hubs[e.Hub]
-		if h == nil {
-			continue
-		}
-		row := h.row(e)
-		if at, known := h.place(e.ID); known {
-			h.rows[at] = row
-		} else {
-			h.rows = slices.Insert(h.rows, at, row)
+		if h := j.hubs[e.Hub]; h != nil {
+			h.put(e)
 		}
 	}
 }
@@ -132,18 +152,22 @@ func (j *journalSearch) prune(ctx context.Context, db *sql.DB, hub string) error
 	if h == nil {
 		return nil
 	}
-	var own, others sql.NullInt64
-	err := db.QueryRowContext(ctx,
-		`SELECT (SELECT min(id) FROM journal WHERE hub = ?1 AND own = 1), (SELECT min(id) FROM journal WHERE hub = ?1 AND own = 0)`, hub).Scan(&own, &others)
-	if err != nil {
-		return fmt.Errorf("search in the journal: %w", err)
+	var oldest [2]Place // of others' and of one's own
+	for own := range oldest {
+		p := &oldest[own]
+		err := db.QueryRowContext(ctx, `SELECT at, id FROM journal WHERE hub = ? AND own = ? ORDER BY at, id LIMIT 1`, hub, own).Scan(&p.at, &p.id)
+		if errors.Is(err, sql.ErrNoRows) {
+			p.at = math.MaxInt64 // all have gone
+		} else if err != nil {
+			return fmt.Errorf("search in the journal: %w", err)
+		}
 	}
 	h.rows = slices.DeleteFunc(h.rows, func(r searchRow) bool {
-		oldest := others
+		own := 0
 		if searchSources[r.source] == FromDashboard {
-			oldest = own
+			own = 1
 		}
-		return !oldest.Valid || r.id < oldest.Int64
+		return r.compare(oldest[own]) < 0
 	})
 	if len(h.devices.texts) > 2*len(h.rows)+1000 {
 		delete(j.hubs, hub) // most names are of devices long gone
@@ -174,23 +198,19 @@ func (j *journalSearch) find(ctx context.Context, db *sql.DB, q JournalQuery, li
 func (h *searched) find(q JournalQuery, limit int) []int64 {
 	fits := h.fits(q)
 	newest := len(h.rows)
-	if q.Before != 0 {
-		newest, _ = h.place(q.Before)
+	if q.Before != (Place{}) {
+		newest = h.place(q.Before)
 	}
 	ids := []int64{}
 	for i := newest - 1; i >= 0 && len(ids) < limit; i-- {
-		r := &h.rows[i]
-		if r.id <= q.After {
-			break
-		}
-		if fits(r) {
+		if r := &h.rows[i]; r.id > q.After && fits(r) {
 			ids = append(ids, r.id)
 		}
 	}
 	return ids
 }
 
-// fits is the condition of a query, but for the ids. A name is looked at once.
+// fits is the condition of a query, but for the places. A name is looked at once.
 func (h *searched) fits(q JournalQuery) func(*searchRow) bool {
 	part, looked := strings.ToLower(q.Part), make([]int8, len(h.devices.texts))
 	named := func(device int32) bool {

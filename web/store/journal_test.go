@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,53 @@ func TestOneWriteIsOneEntry(t *testing.T) {
 	})
 }
 
+// TestJournalIsInOrderOfTime writes a state down after what happened later, and
+// goes through the journal page by page while more comes.
+func TestJournalIsInOrderOfTime(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	at := func(seconds int, device string) Entry {
+		e := change(t, device, device)
+		e.Time = noon.Add(time.Duration(seconds) * time.Second)
+		return e
+	}
+	state := Entry{Time: noon.Add(2 * time.Second), Hub: "local", DeviceID: "2", Section: State, Was: iothub.InSync, State: iothub.Rejected, Source: FromRead}
+	observe(t, s, at(0, "0"), at(1, "1"), at(3, "3"), at(4, "4"), state)
+	for _, filter := range []JournalQuery{{}, {Who: "service"}} {
+		var got []string
+		filter.Hub = "local"
+		for page := filter; ; {
+			list, err := s.Journal(t.Context(), page, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range list {
+				got = append(got, e.DeviceID)
+			}
+			if len(list) < 2 {
+				break
+			}
+			page.Before = ParsePlace(list[1].Place().String())
+			observe(t, s, at(9, "later"+strings.Join(got, "")))
+		}
+		got = slices.DeleteFunc(got, func(id string) bool { return strings.HasPrefix(id, "later") })
+		want := []string{"4", "3", "2", "1", "0"}
+		if filter.Who != "" {
+			want = []string{"4", "3", "1", "0"}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v gives %v, want %v", filter, got, want)
+		}
+	}
+	if n, err := s.JournalCount(t.Context(), JournalQuery{Hub: "local", Section: State, After: 4}, 9); err != nil || n != 1 {
+		t.Errorf("the state that was written down last counts %d, %v", n, err)
+	}
+	for _, s := range []string{"", "7", "x-1", "1-", "1-2-3"} {
+		if p := ParsePlace(s); p != (Place{}) {
+			t.Errorf("%q is the place %s", s, p)
+		}
+	}
+}
+
 func TestJournalQuery(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 	module := change(t, "Pump-1", "C")
@@ -125,8 +173,8 @@ func TestJournalQuery(t *testing.T) {
 		"made here":         {JournalQuery{Source: FromDashboard}, []int64{6}},
 		"made by others":    {JournalQuery{Others: true}, []int64{3, 2, 1}},
 		"a policy":          {JournalQuery{Who: "iothubowner"}, []int64{2}},
-		"between two":       {JournalQuery{After: 1, Before: 5}, []int64{3, 2}},
-		"several at a time": {JournalQuery{Others: true, Part: "pump", Before: 3}, []int64{1}},
+		"between two":       {JournalQuery{After: 1, Before: Place{micros(noon), 5}}, []int64{3, 2}},
+		"several at a time": {JournalQuery{Others: true, Part: "pump", Before: Place{micros(noon), 3}}, []int64{1}},
 	} {
 		var got []int64
 		for _, e := range read(t, s, c.q) {
@@ -151,15 +199,15 @@ func TestJournalQuery(t *testing.T) {
 func TestJournalIsReadInOrder(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 	for name, q := range map[string]JournalQuery{
-		"all": {}, "a page of all": {Before: 50}, "a section": {Section: State}, "made here": {Source: FromDashboard},
-		"a device": {DeviceID: "d", Before: 50}, "a device's tags made here": {DeviceID: "d", Source: FromDashboard, Section: Tags},
+		"all": {}, "a page of all": {Before: Place{micros(noon), 50}}, "a section": {Section: State}, "made here": {Source: FromDashboard},
+		"a device": {DeviceID: "d", Before: Place{micros(noon), 50}}, "a device's tags made here": {DeviceID: "d", Source: FromDashboard, Section: Tags},
 	} {
 		q.Hub = "local"
 		where, args := q.where()
 		if !q.indexed() {
 			t.Errorf("%s is searched for", name)
 		}
-		plan := planOf(t, s, "SELECT "+entryColumns+" FROM journal WHERE "+where+" ORDER BY id DESC LIMIT 51", args...)
+		plan := planOf(t, s, "SELECT "+entryColumns+" FROM journal WHERE "+where+" ORDER BY at DESC, id DESC LIMIT 51", args...)
 		if !strings.Contains(plan, "USING INDEX") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s: %s", name, plan)
 		}
@@ -177,6 +225,7 @@ func TestJournalSearch(t *testing.T) {
 		for range 1 + r.IntN(20) {
 			e := change(t, pick("Pump-1", "pump-2", "gate%", "100_1"), fmt.Sprint(r.IntN(30)))
 			e.Section, e.Source, e.Who = Section(pick("tags", "desired", "state")), Source(pick("feed", "read")), pick("", "service", "iothubowner")
+			e.Time = noon.Add(time.Duration(r.IntN(3)) * time.Second) // not in order
 			list = append(list, e)
 		}
 		if r.IntN(2) == 0 {
@@ -193,7 +242,7 @@ func TestJournalSearch(t *testing.T) {
 		for range 20 {
 			q := JournalQuery{
 				Hub: "local", Part: pick("", "PUMP", "%", "1", "nothing"), Who: pick("", "service", "nobody"), Others: r.IntN(2) == 0, Section: Section(pick("", "tags", "state")),
-				Source: Source(pick("", "", "dashboard", "read")), Before: pickID(r, all), After: pickID(r, all),
+				Source: Source(pick("", "", "dashboard", "read")), Before: pickEntry(r, all).Place(), After: pickEntry(r, all).ID,
 			}
 			var want []Entry
 			for _, e := range all {
@@ -212,18 +261,19 @@ func TestJournalSearch(t *testing.T) {
 	}
 }
 
-func pickID(r *rand.Rand, list []Entry) int64 {
+// pickEntry is one of the list, or none.
+func pickEntry(r *rand.Rand, list []Entry) Entry {
 	if len(list) == 0 || r.IntN(2) == 0 {
-		return 0
+		return Entry{Time: fromMicros(0)}
 	}
-	return list[r.IntN(len(list))].ID
+	return list[r.IntN(len(list))]
 }
 
 // asksFor is what the fields of a query say.
 func (q JournalQuery) asksFor(e Entry) bool {
 	return strings.Contains(strings.ToLower(e.DeviceID), strings.ToLower(q.Part)) &&
 		(q.Section == "" || e.Section == q.Section) && (q.Source == "" || e.Source == q.Source) && (q.Who == "" || e.Who == q.Who) &&
-		(!q.Others || e.Source != FromDashboard && e.Section != State) && (q.After == 0 || e.ID > q.After) && (q.Before == 0 || e.ID < q.Before)
+		(!q.Others || e.Source != FromDashboard && e.Section != State) && (q.After == 0 || e.ID > q.After) && (q.Before == Place{} || e.Place().compare(q.Before) < 0)
 }
 
 // planOf is how SQLite would answer a query.
@@ -274,7 +324,7 @@ func TestPrune(t *testing.T) {
 	if err := s.Prune(t.Context(), "local", JournalLimits{Own: 100, Others: 100, Since: noon.Add(9 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	if list := read(t, s, JournalQuery{}); len(list) != 2 || list[1].DeviceID != "d9" {
+	if list := read(t, s, JournalQuery{}); len(list) != 1 || list[0].DeviceID != "d9" {
 		t.Errorf("by age, %d are left: %+v", len(list), list)
 	}
 }
@@ -344,7 +394,7 @@ func BenchmarkObserve(b *testing.B) {
 		list := make([]Entry, 1000)
 		for i := range list {
 			list[i] = Entry{
-				Time: noon, Hub: "local", DeviceID: fmt.Sprintf("device-%05d", (round*1000+i)%50_000), Section: Desired, Source: FromFeed,
+				Time: noon.Add(time.Duration(round) * time.Second), Hub: "local", DeviceID: fmt.Sprintf("device-%05d", (round*1000+i)%50_000), Section: Desired, Source: FromFeed,
 				Who: "service", ETag: iothub.ETag(fmt.Sprint(round)), Version: 2,
 				Patch: iothub.Document{"interval": "30", "mode": "eco"}, Old: iothub.Document{"interval": "60", "mode": nil},
 			}
@@ -384,7 +434,7 @@ func BenchmarkJournalFilter(b *testing.B) {
 		for i := range list {
 			n := round*1000 + i
 			list[i] = Entry{
-				Time: noon, Hub: "local", DeviceID: fmt.Sprintf("device-%05d", n%50_000), Section: Desired, Source: FromFeed,
+				Time: noon.Add(time.Duration(round) * time.Second), Hub: "local", DeviceID: fmt.Sprintf("device-%05d", n%50_000), Section: Desired, Source: FromFeed,
 				Who: "service", ETag: iothub.ETag(fmt.Sprint(n)), Version: 2,
 				Patch: iothub.Document{"interval": "30", "mode": "eco"}, Old: iothub.Document{"interval": "60", "mode": nil},
 			}

@@ -122,3 +122,15 @@ CREATE TABLE bulk_item (
 	error     TEXT NOT NULL, -- JSON, why it failed
 	PRIMARY KEY (bulk, place)
 ) STRICT, WITHOUT ROWID;
+
+-- step 5
+-- Lists are in the order of time. A state is written down when it has held for a
+-- while, after what happened meanwhile: the order of ids is another one.
+DROP INDEX journal_device;
+DROP INDEX journal_own;
+DROP INDEX journal_hub;
+DROP INDEX journal_section;
+CREATE INDEX journal_device ON journal (hub, device_id, module_id, at);
+CREATE INDEX journal_own ON journal (hub, own, at);
+CREATE INDEX journal_hub ON journal (hub, at);
+CREATE INDEX journal_section ON journal (hub, section, at);

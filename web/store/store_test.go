@@ -229,7 +229,7 @@ func TestJournal(t *testing.T) {
 	if d := cmp.Diff([]Entry{desired, tags}, list); d != "" {
 		t.Error("the journal is not what was recorded, newest first:\n" + d)
 	}
-	if list, err = s.Journal(ctx, JournalQuery{Hub: "local", DeviceID: "O'Neil", Before: desired.ID}, 1); err != nil || len(list) != 1 || list[0].ID != tags.ID {
+	if list, err = s.Journal(ctx, JournalQuery{Hub: "local", DeviceID: "O'Neil", Before: desired.Place()}, 1); err != nil || len(list) != 1 || list[0].ID != tags.ID {
 		t.Errorf("the page before: %v, %v", list, err)
 	}
 	if got, err := s.Entry(ctx, "local", tags.ID); err != nil || got.Old["old"] != json.Number("1.0") {
