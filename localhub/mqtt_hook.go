@@ -108,7 +108,7 @@ func (s *deviceSession) checkPublish(pk packets.Packet) error {
 		return fmt.Errorf("published %d bytes of telemetry; %d are allowed", len(pk.Payload), iothub.MaxTelemetryBytes)
 	}
 	if t.Kind == iothub.TopicTelemetry {
-		if err := s.server.hub.throttle.take(iothub.ThrottleTelemetry, 1); err != nil {
+		if err := s.awaitTurn(iothub.ThrottleTelemetry); err != nil {
 			return err // MQTT has no way to say it: the connection ends
 		}
 	}
@@ -122,7 +122,7 @@ func (s *deviceSession) published(pk packets.Packet) {
 	r, t := s.server.hub.registry, s.topic
 	switch t.Kind {
 	case iothub.TopicTwinGet:
-		if err := s.server.hub.throttle.take(iothub.ThrottleTwinReads, 1); err != nil {
+		if err := s.awaitTurn(iothub.ThrottleTwinReads); err != nil {
 			s.answerError(t.RequestID, err)
 			return
 		}
@@ -143,7 +143,7 @@ func (s *deviceSession) patchReported(t iothub.Topic, patch []byte) {
 		s.answerError(t.RequestID, iothub.ErrInvalidVersion.With("the user name lacks api-version"))
 		return
 	}
-	if err := s.server.hub.throttle.take(iothub.ThrottleTwinUpdates, 1); err != nil {
+	if err := s.awaitTurn(iothub.ThrottleTwinUpdates); err != nil {
 		s.answerError(t.RequestID, err)
 		return
 	}

@@ -38,6 +38,7 @@ type deviceSession struct {
 	resumed    bool // and are in force
 	expiry     *time.Timer
 	asked      chan struct{} // holds one for each request that is not answered yet
+	over       chan struct{} // closed when the connection has ended
 
 	// Of the reading goroutine alone.
 	topic iothub.Topic // of the PUBLISH in hand
@@ -64,7 +65,7 @@ func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserN
 	key := twinKey{user.DeviceID, user.ModuleID}
 	return &deviceSession{
 		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowedFilters(key),
-		subs: &subscriptions{}, key: key, asked: make(chan struct{}, maxAsked),
+		subs: &subscriptions{}, key: key, asked: make(chan struct{}, maxAsked), over: make(chan struct{}),
 	}
 }
 
@@ -179,6 +180,24 @@ func (s *deviceSession) takeTurn() {
 	}
 }
 
+// awaitTurn waits until the hub's throttle lets a device do one thing more, or
+// refuses that. What the device sends next waits in its connection; no other
+// device's does.
+func (s *deviceSession) awaitTurn(group iothub.Throttled) error {
+	wait, err := s.server.hub.throttle.turn(group, 1)
+	if err != nil || wait == 0 {
+		return err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.over:
+		return iothub.ErrThrottling.With("the connection ended before it was its turn")
+	}
+}
+
 // answerError always has a body: without one Node's SDK takes a refusal for
 // success. What was sent without $rid is refused in silence.
 func (s *deviceSession) answerError(rid string, err error) {
@@ -196,25 +215,30 @@ func (s *deviceSession) answerError(rid string, err error) {
 
 // end implements session: it drops the connection and does not wait for it.
 func (s *deviceSession) end(reason string) {
-	s.mu.Lock()
-	first := !s.ended
-	s.ended = true
-	s.mu.Unlock()
-	if first {
+	if s.close() {
 		s.server.hub.log.Info("device connection ended by the hub", "device_id", s.key.DeviceID,
 			"remote", s.conn.RemoteAddr().String(), "reason", reason)
 		_ = s.conn.raw.Close()
 	}
 }
 
-// leave is called once the connection is gone, by the goroutine that read it.
-func (s *deviceSession) leave(err error) {
+// close notes that the connection has ended, and reports whether that is new.
+func (s *deviceSession) close() bool {
 	s.mu.Lock()
-	if !s.ended {
-		s.server.hub.log.Debug("device connection ended", "device_id", s.key.DeviceID, "error", err)
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
 	}
 	s.ended = true
-	s.mu.Unlock()
+	close(s.over)
+	return true
+}
+
+// leave is called once the connection is gone, by the goroutine that read it.
+func (s *deviceSession) leave(err error) {
+	if s.close() {
+		s.server.hub.log.Debug("device connection ended", "device_id", s.key.DeviceID, "error", err)
+	}
 	s.expiry.Stop()
 	s.writer.Wait()
 	if s.will != nil {

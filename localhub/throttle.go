@@ -14,17 +14,17 @@ import (
 
 // throttle holds a hub to the rates of a tier, so that people can test how their
 // programs back off. A nil throttle lets everything pass. Like the service, it
-// takes a burst, then lets service calls wait for their turn, and refuses those
-// that would wait too long.
+// takes a burst, then lets calls and what devices send wait for their turn, and
+// refuses what would wait too long.
 type throttle struct {
 	now     func() time.Time
-	longest time.Duration // that a call may wait
+	longest time.Duration // that something may wait
 
 	mu      sync.Mutex
 	buckets map[iothub.Throttled]*bucket
 }
 
-// longestWait is how long a call may have to wait for its turn. How long the
+// longestWait is how long something may have to wait for its turn. How long the
 // service lets calls wait is not documented; of 250 reads at two and a half times
 // the rate nine in ten were seen to be answered within 1.2 s.
 const longestWait = 2 * time.Second
@@ -54,25 +54,24 @@ func newThrottle(tier string, now func() time.Time) (*throttle, error) {
 // pass lets n operations of a group pass when it is their turn, or refuses them
 // all. "" is a group without a throttle.
 func (t *throttle) pass(ctx context.Context, group iothub.Throttled, n int) error {
-	if t == nil || group == "" {
-		return nil
-	}
-	wait, err := t.reserve(group, n, t.longest)
-	if err != nil || wait == 0 {
+	wait, err := t.turn(group, n)
+	if err != nil || wait == 0 || pause(ctx, wait) {
 		return err
 	}
-	turn := time.NewTimer(wait)
-	defer turn.Stop()
-	select {
-	case <-turn.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return context.Cause(ctx)
 }
 
-// take lets n operations of a group pass at once or refuses them all: over MQTT
-// whoever waits would hold up what the device sends after.
+// turn says how long n operations of a group have to wait for their turn, or
+// refuses them all.
+func (t *throttle) turn(group iothub.Throttled, n int) (time.Duration, error) {
+	if t == nil || group == "" {
+		return 0, nil
+	}
+	return t.reserve(group, n, t.longest)
+}
+
+// take lets n operations of a group pass at once or refuses them all: whoever has
+// not shown yet who it is must not wait.
 func (t *throttle) take(group iothub.Throttled, n int) error {
 	if t == nil || group == "" {
 		return nil

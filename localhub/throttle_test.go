@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"twinboard/hubclient/iothub"
 )
 
@@ -239,4 +241,94 @@ func TestDevicesAreThrottled(t *testing.T) {
 		d.send(publish(0, 0, iothub.ReportedTopic("3"), []byte(`{"a":2}`)))
 		d.message(iothub.TwinResponseTopic(429, "3", 0))
 	})
+}
+
+// waiting starts a hub with nothing left of a throttle, and nothing to come; what
+// is sent waits so long at most.
+func waiting(t *testing.T, group iothub.Throttled, longest time.Duration) *wire {
+	t.Helper()
+	w := throttled(t, group, 0)
+	w.hub.throttle.longest = longest
+	return w
+}
+
+// TestDevicesWaitForTheirTurn has a device send more at once than is left: what
+// need not wait too long passes in its order, each when it is its turn.
+func TestDevicesWaitForTheirTurn(t *testing.T) {
+	const passing = 5
+	for _, c := range []struct {
+		group   iothub.Throttled
+		each    time.Duration // how long one must wait for the next
+		packet  func(n int) []byte
+		passed  func(d *thing, n int)
+		refused func(d *thing, n int)
+	}{
+		{
+			iothub.ThrottleTwinUpdates, 20 * time.Millisecond,
+			func(n int) []byte { return publish(0, 0, iothub.ReportedTopic(fmt.Sprint(n)), []byte(`{"a":1}`)) },
+			func(d *thing, n int) { d.message(iothub.TwinResponseTopic(204, fmt.Sprint(n), int64(n+1))) },
+			func(d *thing, n int) { d.message(iothub.TwinResponseTopic(429, fmt.Sprint(n), 0)) },
+		},
+		{
+			iothub.ThrottleTwinReads, 10 * time.Millisecond,
+			func(n int) []byte { return publish(0, 0, iothub.TwinGetTopic(fmt.Sprint(n)), nil) },
+			func(d *thing, n int) { d.message(iothub.TwinResponseTopic(200, fmt.Sprint(n), 0)) },
+			func(d *thing, n int) { d.message(iothub.TwinResponseTopic(429, fmt.Sprint(n), 0)) },
+		},
+		{
+			iothub.ThrottleTelemetry, 10 * time.Millisecond,
+			func(n int) []byte { return publish(1, uint16(n), "devices/d1/messages/events/", nil) },
+			func(d *thing, n int) { d.next(packets.Puback) },
+			func(d *thing, n int) { d.ended() },
+		},
+	} {
+		t.Run(string(c.group), func(t *testing.T) {
+			w := waiting(t, c.group, passing*c.each)
+			w.device("d1")
+			d, _ := w.online(w.deviceConnect("d1"))
+			begin, least := time.Now(), time.Duration(0)
+			for n := 1; n <= passing; n++ {
+				d.send(c.packet(n))
+			}
+			for n := 1; n <= passing; n++ {
+				c.passed(d, n)
+				least += time.Duration(n) * c.each
+			}
+			if took := time.Since(begin); took < least {
+				t.Errorf("they passed after %v, want at least %v", took, least)
+			}
+			d.send(c.packet(passing + 1))
+			c.refused(d, passing+1)
+		})
+	}
+}
+
+// TestAWaitingDeviceHoldsUpNobody has a device wait much longer than the test lasts:
+// others are answered, and when it is cut, it is gone and what it sent with it.
+func TestAWaitingDeviceHoldsUpNobody(t *testing.T) {
+	w := waiting(t, iothub.ThrottleTwinUpdates, time.Hour)
+	w.hub.throttle.buckets[iothub.ThrottleTwinUpdates].left = -50 * 60 // a minute's worth
+	w.device("d1")
+	w.device("d2")
+	d, _ := w.online(w.deviceConnect("d1"))
+	other, _ := w.online(w.deviceConnect("d2"))
+	bucket := w.hub.throttle.buckets[iothub.ThrottleTwinUpdates]
+	d.send(publish(0, 0, iothub.ReportedTopic("1"), []byte(`{"a":1}`)))
+	w.eventually("the device waits", func() bool {
+		w.hub.throttle.mu.Lock()
+		defer w.hub.throttle.mu.Unlock()
+		return bucket.left == -50*60-1
+	})
+	other.send(publish(0, 0, iothub.TwinGetTopic("2"), nil))
+	other.message(iothub.TwinResponseTopic(200, "2", 0))
+	w.mustCall("PUT", "/devices/d1", `{"deviceId":"d1","status":"disabled"}`, "If-Match", "*")
+	d.ended()
+	w.eventually("its connection is forgotten", func() bool {
+		w.hub.mqtt.mu.Lock()
+		defer w.hub.mqtt.mu.Unlock()
+		return len(w.hub.mqtt.conns) == 1
+	})
+	if r := w.mustCall("GET", "/twins/d1", ""); strings.Contains(r.Body, `"a":1`) {
+		t.Errorf("it has reported: %s", r.Body)
+	}
 }
