@@ -80,9 +80,15 @@ func (r *recent[K, V]) get(key K) (value V, ok bool) {
 }
 
 func (r *recent[K, V]) put(key K, value V, size int) {
-	r.remove(key)
-	r.entries[key] = r.order.PushFront(&kept[K, V]{key, value, size})
-	r.used += size
+	if e := r.entries[key]; e != nil {
+		k := e.Value.(*kept[K, V])
+		r.used += size - k.size
+		k.value, k.size = value, size
+		r.order.MoveToFront(e)
+	} else {
+		r.entries[key] = r.order.PushFront(&kept[K, V]{key, value, size})
+		r.used += size
+	}
 	for r.used > r.max {
 		r.remove(r.order.Back().Value.(*kept[K, V]).key)
 	}

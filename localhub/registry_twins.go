@@ -70,7 +70,7 @@ func checkPatch(p iothub.TwinPatch) error {
 // merge it.
 func checkSection(section iothub.SectionName, patch iothub.Document) error {
 	err := iothub.CheckContent(section, patch)
-	if err == nil {
+	if err == nil && iothub.Size(patch) > section.MaxSize() {
 		err = iothub.CheckSize(section, nil, iothub.Merge(nil, patch)) // without its nulls
 	}
 	return overLimit(err)
@@ -131,20 +131,8 @@ func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation 
 func (b *batch) editTwin(old *store.Record, e store.Edit) (*store.Record, error) {
 	next := *old // of its own: who keeps it must not keep old
 	next.Twin = e.Apply(old.Twin, b.at)
-	for _, s := range []struct {
-		name        iothub.SectionName
-		written     bool
-		before, now iothub.Document
-	}{
-		{iothub.SectionTags, e.WritesTags(), old.Tags, next.Tags},
-		{iothub.SectionDesired, e.WritesDesired(), old.Desired.Value, next.Desired.Value},
-		{iothub.SectionReported, e.Reported != nil, old.Reported.Value, next.Reported.Value},
-	} {
-		if s.written {
-			if err := iothub.CheckSize(s.name, s.before, s.now); err != nil {
-				return nil, overLimit(err)
-			}
-		}
+	if err := e.CheckSize(&old.Twin, &next.Twin); err != nil {
+		return nil, overLimit(err)
 	}
 	b.edit(e, &next)
 	return &next, nil

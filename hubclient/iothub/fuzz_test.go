@@ -235,6 +235,9 @@ func FuzzLimits(f *testing.F) {
 		if again := iothub.Size(iothub.Merge(d, d)); again != size {
 			t.Fatalf("merged into itself it has %d bytes instead of %d", again, size)
 		}
+		if heap := d.HeapBytes(); heap < size {
+			t.Fatalf("%d bytes take %d of memory", size, heap)
+		}
 		if err := iothub.CheckSize(iothub.SectionTags, d, d); err != nil {
 			t.Fatalf("what does not grow is refused: %v", err)
 		}

@@ -42,7 +42,32 @@ func (e *Edit) Apply(t Twin, at time.Time) Twin {
 	if e.Reported != nil {
 		t.Reported = t.Reported.Patch(e.Reported, at, false)
 	}
+	t.heap = t.count(e)
 	return t
+}
+
+// CheckSize refuses what the edit has made of a twin when a section is over its
+// limit and larger than it was. The error is an *iothub.LimitError.
+func (e *Edit) CheckSize(old, made *Twin) error {
+	for _, s := range []struct {
+		name        iothub.SectionName
+		written     bool
+		heap        int
+		before, now iothub.Document
+	}{
+		{iothub.SectionTags, e.WritesTags(), made.heap.tags, old.Tags, made.Tags},
+		{iothub.SectionDesired, e.WritesDesired(), made.heap.desired, old.Desired.Value, made.Desired.Value},
+		{iothub.SectionReported, e.Reported != nil, made.heap.reported, old.Reported.Value, made.Reported.Value},
+	} {
+		// What takes less memory than the limit need not be counted: its size is
+		// smaller still.
+		if s.written && s.heap > s.name.MaxSize() {
+			if err := iothub.CheckSize(s.name, s.before, s.now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // WritesTags reports whether the edit has a part for tags.
