@@ -266,3 +266,19 @@ func TestAJobOnModulesWaitsForItsStart(t *testing.T) {
 		t.Errorf("the cancelled job has the rows %s", got)
 	}
 }
+
+// TestAJobFindsSystemModules has an IoT Edge device, whose modules nobody made.
+func TestAJobFindsSystemModules(t *testing.T) {
+	b := newJobBench(t)
+	_, err := b.createDevice(t.Context(), owner, iothub.Device{DeviceID: "edge", Capabilities: iothub.Capabilities{IoTEdge: true}})
+	b.check(err)
+	b.jobs.start()
+	b.schedule("update", onModules(siteUpdate, "FROM devices.modules WHERE moduleId = '$edgeAgent'"))
+	b.until("update", iothub.JobCompleted)
+	if got := b.parts("jobId = 'update'"); got != "edge/$edgeAgent completed" {
+		t.Errorf("rows are %s", got)
+	}
+	if got := b.versionOf(twinKey{"edge", "$edgeAgent"}); got != 2 {
+		t.Errorf("the module is at version %d", got)
+	}
+}

@@ -109,6 +109,33 @@ func TestScheduledJobsOutliveARestart(t *testing.T) {
 	b.until("later", iothub.JobCompleted)
 }
 
+// TestJobsKnowDevicesByTheirIDs deletes two devices and makes them anew, one that
+// is done and one whose turn is still to come.
+func TestJobsKnowDevicesByTheirIDs(t *testing.T) {
+	b := newJobBench(t)
+	b.site(150)
+	tight, err := newThrottle("S1", b.clock.now)
+	b.check(err)
+	b.jobs.throttle = tight
+	b.jobs.start()
+	b.schedule("update", siteUpdate)
+	b.counts("update", 0, 100, 0, 50)
+	for _, id := range []string{"d0", "d149"} {
+		b.check(b.deleteDevice(t.Context(), owner, id, iothub.Any))
+		b.create(id)
+	}
+	b.clock.move(5 * time.Second)
+	b.until("update", iothub.JobCompleted)
+	for id, version := range map[string]int64{"d0": 1, "d149": 2} {
+		if got := b.get(id).Properties.Desired.Version; got != version {
+			t.Errorf("%s is at version %d, want %d", id, got, version)
+		}
+		if got := b.parts("deviceId = '" + id + "'"); got != id+" completed" {
+			t.Errorf("rows are %s", got)
+		}
+	}
+}
+
 // TestAChosenDeviceStaysAsItIs adds a device twice.
 func TestAChosenDeviceStaysAsItIs(t *testing.T) {
 	b := newJobBench(t)

@@ -491,6 +491,18 @@ func TestNothingIsEscaped(t *testing.T) {
 			found++
 		}
 	}
+	for _, c := range [][3]string{
+		{http.MethodPost, "/devices/query", `{"query":"SELECT tags.[[a<b>]] FROM devices"}`},
+		{http.MethodPut, "/jobs/v2/j", `{"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"etag":"*","tags":{` + text + `}}}`},
+		{http.MethodGet, "/jobs/v2/query", ""},
+	} {
+		if r := w.mustCall(c[0], c[1], c[2]); !strings.Contains(r.Body, text) {
+			t.Errorf("%s %s answered %s", c[0], c[1], r.Body)
+		}
+	}
+	if r := w.mustCall(http.MethodPut, "/devices/d1", `{"statusReason":"<&>"}`, "If-Match", "*"); !strings.Contains(r.Body, `"statusReason":"<&>"`) {
+		t.Errorf("PUT answered %s", r.Body)
+	}
 	r = w.call(http.MethodPost, "/devices/query", `{"query":"SELECT * FROM devices WHERE <"}`)
 	if r.Status != 400 || !strings.Contains(r.Body, "<") || strings.Contains(r.Body, `\u003c`) {
 		t.Errorf("%d %s", r.Status, r.Body)
