@@ -15,7 +15,7 @@ import (
 type batch struct {
 	r       *registry
 	at      time.Time
-	order   []twinKey
+	order   []*pending
 	pending map[twinKey]*pending
 	deleted []int64
 	effects []func()
@@ -26,6 +26,7 @@ type batch struct {
 
 // pending is a record that the batch changes.
 type pending struct {
+	key            twinKey
 	record         *store.Record  // nil when deleted
 	identity, twin bool           // what is written whole
 	edits          []store.Edited // what was written of the twin
@@ -49,16 +50,17 @@ func (b *batch) record(key twinKey) (*store.Record, error) {
 func (b *batch) touch(key twinKey) *pending {
 	p := b.pending[key]
 	if p == nil {
-		p = &pending{}
+		p = &pending{key: key}
 		b.pending[key] = p
-		b.order = append(b.order, key)
+		b.order = append(b.order, p)
 	}
 	return p
 }
 
 // create adds a record whose key nobody has.
 func (b *batch) create(rec *store.Record) {
-	*b.touch(keyOf(rec)) = pending{record: rec}
+	key := keyOf(rec)
+	*b.touch(key) = pending{key: key, record: rec}
 }
 
 // edit stores a record that an edit has made; putTwin one whose twin changed
@@ -83,7 +85,8 @@ func (b *batch) delete(rec *store.Record) {
 	if rec.Key != 0 {
 		b.deleted = append(b.deleted, rec.Key)
 	}
-	*b.touch(keyOf(rec)) = pending{}
+	key := keyOf(rec)
+	*b.touch(key) = pending{key: key}
 }
 
 // after runs f once everything is on the disk.
@@ -92,8 +95,8 @@ func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
 // commit writes and then lets readers see what was written.
 func (b *batch) commit() error {
 	w := store.Batch{Delete: b.deleted, At: b.at, Subscriptions: b.subscriptions, Jobs: b.jobs}
-	for _, key := range b.order {
-		switch p := b.pending[key]; {
+	for _, p := range b.order {
+		switch {
 		case p.record == nil:
 		case p.record.Key == 0:
 			w.Insert = append(w.Insert, p.record)
@@ -117,8 +120,8 @@ func (b *batch) commit() error {
 		return err
 	}
 	b.r.columns.end(written(&w))
-	for _, key := range b.order {
-		b.r.cache.put(key, b.pending[key].record)
+	for _, p := range b.order {
+		b.r.cache.put(p.key, p.record)
 	}
 	return nil
 }

@@ -33,9 +33,9 @@ func (b *batch) modules(deviceID string) ([]*store.Record, error) {
 		return nil, err
 	}
 	stored = slices.DeleteFunc(stored, func(rec *store.Record) bool { return b.pending[keyOf(rec)] != nil })
-	for _, key := range b.order {
-		if key.DeviceID == deviceID && key.ModuleID != "" && b.pending[key].record != nil {
-			stored = append(stored, b.pending[key].record)
+	for _, p := range b.order {
+		if p.key.DeviceID == deviceID && p.key.ModuleID != "" && p.record != nil {
+			stored = append(stored, p.record)
 		}
 	}
 	return stored, nil

@@ -443,23 +443,29 @@ func fillJournal(t *testing.T, data string) {
 
 // fill does at once what takes the program's bounded memory to its bounds: more
 // changes than any feed keeps, more queries and paths of queries than are kept
-// ready, and as many deleted devices as the columns of queries bear.
+// ready, and as many deleted devices as the columns of queries bear. It mixes them
+// as the load does, so that what a feed keeps in the end is as large as it will be.
 func (s *soak) fill() {
-	s.many(12_000, (*soak).change)
-	s.many(4000, (*soak).ask)
-	s.many(2500, (*soak).comeAndGo)
+	for round := range 25 {
+		s.many(round, 480, (*soak).change)
+		s.many(round, 160, (*soak).ask)
+		s.many(round, 120, (*soak).comeAndGo)
+		s.many(round, 60, (*soak).reconnect)
+		s.many(round, 24, (*soak).save)
+	}
 }
 
-// many does a piece of work so many times, some at a time, with numbers that the
-// load does not reach.
-func (s *soak) many(count int, do func(*soak, context.Context, int) error) {
-	const atOnce, beyond = 8, 1_000_000
+// many does a piece of work so many times, some at a time, with numbers that
+// neither another round nor the load reaches.
+func (s *soak) many(round, count int, do func(*soak, context.Context, int) error) {
+	const atOnce = 8
+	before := 1_000_000 + round*count
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range atOnce {
 		wg.Go(func() {
 			for n := int(next.Add(1)); n <= count; n = int(next.Add(1)) {
-				if err := do(s, s.t.Context(), beyond+n); err != nil {
+				if err := do(s, s.t.Context(), before+n); err != nil {
 					s.t.Error(err)
 					return
 				}
