@@ -115,8 +115,8 @@ func appendEdits(out []byte, edits []Edited) []byte {
 		out = strconv.AppendInt(out, e.Record.Version(), 10)
 		for _, s := range e.sections() {
 			if *s.value != nil {
-				out = append(appendText(append(out, ','), s.name), ':')
-				out = appendObject(out, *s.value)
+				out = append(append(append(out, `,"`...), s.name...), `":`...)
+				out = appendPart(out, *s.value)
 			}
 		}
 		out = append(out, '}')

@@ -103,12 +103,12 @@ func (s RawSection) JSON() []byte {
 
 // setTwin puts a twin in place of the stored one.
 func (r *Row) setTwin(t *Twin) {
-	r.TwinETag, r.ModelID, r.Tags = t.TwinETag, t.ModelID, []byte(encodeDocument(t.Tags))
+	r.TwinETag, r.ModelID, r.Tags = t.TwinETag, t.ModelID, textOf(t.Tags)
 	r.Desired, r.Reported = rawOf(&t.Desired), rawOf(&t.Reported)
 }
 
 func rawOf(s *iothub.Section) RawSection {
-	return RawSection{[]byte(encodeDocument(s.Value)), []byte(encodeMetadata(&s.Metadata)), s.Version}
+	return RawSection{textOf(s.Value), textOf(&s.Metadata), s.Version}
 }
 
 // Record decodes the row.

@@ -193,7 +193,8 @@ func walk(text string, path iothub.Path) string {
 	if !ok {
 		return ""
 	}
-	return string(appendValue(nil, v))
+	out, _ := iothub.AppendValue(nil, v) // of a document that was read
+	return string(out)
 }
 
 // columnOf finds the column of a path. What it yields is what the twin shows

@@ -430,12 +430,12 @@ func TestEncodingIsThatOfEncodingJSON(t *testing.T) {
 	if err := e.Encode(r.Tags); err != nil {
 		t.Fatal(err)
 	}
-	got, err := iothub.ParseDocument([]byte(encodeDocument(r.Tags)))
+	got, err := iothub.ParseDocument(textOf(r.Tags))
 	if d := cmp.Diff(r.Tags, got); d != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
 	for _, s := range []iothub.Section{r.Desired, r.Reported, iothub.NewSection(noon)} {
-		raw := RawSection{Value: []byte(encodeDocument(s.Value)), Metadata: []byte(encodeMetadata(&s.Metadata)), Version: s.Version}
+		raw := RawSection{Value: textOf(s.Value), Metadata: textOf(&s.Metadata), Version: s.Version}
 		want, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)

@@ -218,9 +218,9 @@ func (st *statements) keep(s Subscriptions) error {
 }
 
 func (st *statements) execTwin(stmt *sql.Stmt, r *Record) error {
-	return one(stmt.Exec(r.Key, int64(r.TwinETag), r.ModelID, encodeDocument(r.Tags),
-		encodeDocument(r.Desired.Value), encodeMetadata(&r.Desired.Metadata), r.Desired.Version,
-		encodeDocument(r.Reported.Value), encodeMetadata(&r.Reported.Metadata), r.Reported.Version))
+	return one(stmt.Exec(r.Key, int64(r.TwinETag), r.ModelID, string(textOf(r.Tags)),
+		string(textOf(r.Desired.Value)), string(textOf(&r.Desired.Metadata)), r.Desired.Version,
+		string(textOf(r.Reported.Value)), string(textOf(&r.Reported.Metadata)), r.Reported.Version))
 }
 
 // one makes sure that a write met its row: a write that went nowhere must not
