@@ -165,7 +165,7 @@ func TestQueueBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			near, far := net.Pipe()
 			defer near.Close()
-			s := &deviceSession{server: w.hub.mqtt, conn: &deviceConn{Conn: far, raw: far}}
+			s := newSession(w.hub.mqtt, &deviceConn{Conn: far, raw: far}, nil, iothub.UserName{})
 			pushed := 0
 			for !s.ended {
 				s.push(outgoing{topic: "t", payload: make([]byte, size)})
