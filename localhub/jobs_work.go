@@ -11,8 +11,8 @@ import (
 	"twinboard/localhub/store"
 )
 
-// jobChunk is how many devices or modules of a job are dealt with in one operation of the
-// writer, for which all other writes wait.
+// jobChunk is how many devices or modules of a job are dealt with in one operation
+// of the writer, for which all other writes wait.
 const jobChunk = 64
 
 // work does a job from where it is. It returns when the job has ended or ctx has.
@@ -128,8 +128,8 @@ func (s *scheduler) matching(ctx context.Context, text, from string) (keys []twi
 	return keys, p.Continuation, nil
 }
 
-// pending reads devices or modules that are still to do, behind the row after; none when
-// there are none. It returns false when ctx has ended.
+// pending reads devices or modules that are still to do, behind the row after;
+// none when there are none. It returns false when ctx has ended.
 func (s *scheduler) pending(ctx context.Context, j *store.Job, after int64) ([]*store.JobDevice, bool) {
 	for {
 		list, err := s.r.store.Pending(ctx, j.Key, after, jobChunk)
@@ -159,8 +159,8 @@ func (s *scheduler) admit(ctx context.Context, devices []*store.JobDevice) []*st
 	}
 }
 
-// updateTwins writes the twins of the job's devices or modules. A twin and that it is done
-// are written in one transaction: no crash can come between.
+// updateTwins writes the twins of the job's devices or modules. A twin and that it
+// is done are written in one transaction: no crash can come between.
 func (s *scheduler) updateTwins(ctx context.Context, j *store.Job, by actor, patch iothub.TwinPatch) {
 	for {
 		left, ok := s.pending(ctx, j, 0)

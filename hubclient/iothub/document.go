@@ -191,38 +191,18 @@ func diffMap(from, to map[string]any) map[string]any {
 
 // identical compares as stored: 1 and 1.0 are different texts.
 func identical(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for k, v := range a {
-			w, ok := b[k]
-			if !ok || !identical(v, w) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, identical)
-	default:
-		switch b.(type) {
-		case map[string]any, []any:
-			return false
-		}
-		return a == b
-	}
+	return same(a, b, func(a, b json.Number) bool { return a == b })
 }
 
 // Equal compares two JSON values by meaning: numbers as numbers (1.0 equals 1),
 // text exactly, arrays element by element, objects member by member.
-func Equal(a, b any) bool {
+func Equal(a, b any) bool { return same(a, b, equalNumbers) }
+
+func same(a, b any, numbers func(a, b json.Number) bool) bool {
 	switch a := a.(type) {
 	case json.Number:
 		b, ok := b.(json.Number)
-		return ok && equalNumbers(a, b)
+		return ok && numbers(a, b)
 	case map[string]any:
 		b, ok := b.(map[string]any)
 		if !ok || len(a) != len(b) {
@@ -230,14 +210,14 @@ func Equal(a, b any) bool {
 		}
 		for k, v := range a {
 			w, ok := b[k]
-			if !ok || !Equal(v, w) {
+			if !ok || !same(v, w, numbers) {
 				return false
 			}
 		}
 		return true
 	case []any:
 		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, Equal)
+		return ok && slices.EqualFunc(a, b, func(a, b any) bool { return same(a, b, numbers) })
 	default:
 		switch b.(type) {
 		case map[string]any, []any:
