@@ -48,6 +48,10 @@ type ChangeRow struct {
 	HistoryHref, UndoHref string
 	HistoryKey            string // presses HistoryHref; "" for none
 	Version               string // of the wanted settings; shown on the page of one device
+	Deleted               bool   // the device or module was deleted
+	// Boundary says, above the line, that it and all below are of another device
+	// with the same id; "" for no boundary.
+	Boundary string
 	// Gaps say, above the line, when between it and the next newer one nobody
 	// watched.
 	Gaps []string

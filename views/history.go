@@ -35,6 +35,7 @@ type DifferenceProps struct {
 	// FromHref and ToHref show the device as it was; "" for now.
 	FromHref, ToHref, NowHref string
 	Same                      string // how many values do not differ
+	Boundary                  string // says that the two are of different devices with one id
 	Unsure                    []string
 	Sections                  []PastSection // what differs
 }
@@ -46,6 +47,7 @@ type PastProps struct {
 	Changes              []ChangeProps // all values of the change
 	OlderHref, NewerHref string
 	NowHref, UndoHref    string
+	Former               string   // says that it is of an earlier device with this id
 	Unsure               []string // gaps since, in which more may have changed
 	Sections             []PastSection
 }

@@ -45,6 +45,7 @@ func (s *Server) changeRow(ctx context.Context, h *Hub, e store.Entry) views.Cha
 	if e.Section != store.State {
 		row.UndoHref = undoPath(h, e)
 	}
+	row.Deleted = e.Deletion()
 	if h.isGone(e.DeviceID) {
 		row.Gone, row.Href, row.UndoHref = true, h.viewPath(subjectOfEntry(e), "history"), ""
 	}
@@ -142,6 +143,7 @@ type changeData struct {
 	Version  int64           `json:"version,omitempty"`
 	ETag     iothub.ETag     `json:"etag,omitempty"`
 	Undoes   int64           `json:"undoes,omitempty"`
+	Deleted  bool            `json:"deleted,omitempty"` // the device or module was deleted
 }
 
 func changeDataOf(list []store.Entry) []changeData {
@@ -149,7 +151,7 @@ func changeDataOf(list []store.Entry) []changeData {
 	for _, e := range list {
 		data = append(data, changeData{
 			ID: e.ID, Time: e.Time, DeviceID: e.DeviceID, ModuleID: e.ModuleID, Kind: e.Section, Patch: e.Patch, Old: e.Old,
-			Was: e.Was, State: e.State, Source: e.Source, Policy: e.Who, Version: e.Version, ETag: e.ETag, Undoes: e.Undoes,
+			Was: e.Was, State: e.State, Source: e.Source, Policy: e.Who, Version: e.Version, ETag: e.ETag, Undoes: e.Undoes, Deleted: e.Deletion(),
 		})
 	}
 	return data

@@ -101,19 +101,21 @@ type history struct {
 	more    bool          // there are older ones than entries
 	watched []store.Span
 	now     reading
-	gone    bool // it is no longer registered
+	gone    bool  // it is no longer registered
+	ended   []int // see endedLives
 }
 
 // readHistory reads what is asked for of the changes of a device or module.
 func (s *Server) readHistory(ctx context.Context, h *Hub, k subject, a historyAsked) (history, error) {
 	got := history{of: k, asked: a}
-	var err error
-	if got.now, err = s.twinOrMemory(ctx, h, k); isGone(err) {
+	now, err := s.twinOrMemory(ctx, h, k)
+	if isGone(err) {
 		return s.readGone(ctx, h, got, err)
 	}
 	if err != nil {
 		return got, err
 	}
+	got.now = now
 	return got, s.readEntries(ctx, h, &got)
 }
 
@@ -128,6 +130,7 @@ func (s *Server) readEntries(ctx context.Context, h *Hub, got *history) (err err
 	if got.more = len(got.entries) > got.asked.most(); got.more {
 		got.entries = got.entries[:got.asked.most()]
 	}
+	got.findLives()
 	return err
 }
 
@@ -135,22 +138,17 @@ func (s *Server) readEntries(ctx context.Context, h *Hub, got *history) (err err
 // usual when the journal does not know it either. Of its last values those are
 // known that changed while the hub was watched.
 func (s *Server) readGone(ctx context.Context, h *Hub, got history, refused error) (history, error) {
+	got.gone = true
+	got.now = reading{Twin: &iothub.Twin{DeviceID: got.of.device, ModuleID: got.of.module}, at: s.now()}
 	if err := s.readEntries(ctx, h, &got); err != nil {
 		return got, err
 	}
 	if len(got.entries) == 0 {
 		return got, refused
 	}
-	got.gone = true
-	got.now = reading{Twin: &iothub.Twin{DeviceID: got.of.device, ModuleID: got.of.module}, at: s.now()}
-	for _, e := range slices.Backward(got.entries) {
-		switch e.Section {
-		case store.Tags:
-			got.now.Tags = iothub.Merge(got.now.Tags, e.Patch)
-		case store.Desired:
-			got.now.Properties.Desired.Value = iothub.Merge(got.now.Properties.Desired.Value, e.Patch)
-		}
-	}
+	from, to := got.life(0)
+	last := lastKnown(got.entries[from:to])
+	got.now.Tags, got.now.Properties.Desired.Value = last[store.Tags], last[store.Desired]
 	return got, nil
 }
 
@@ -259,11 +257,14 @@ func (s *Server) historyDays(ctx context.Context, h *Hub, got history) []views.C
 	if got.asked.older() {
 		until = got.entries[0].Time // what was since stands on the page before
 	}
-	for _, e := range got.page() {
+	for i, e := range got.page() {
 		row := s.changeRow(ctx, h, e)
 		row.Device, row.Href, row.Gone, row.HistoryKey = "", "", false, ","
-		if got.gone {
+		if got.gone || got.former(i) {
 			row.UndoHref = ""
+		}
+		if slices.Contains(got.ended, i) {
+			row.Boundary = text.T(ctx, "history.boundary")
 		}
 		row.Version = versionText(ctx, e)
 		row.Gaps = gapTexts(ctx, got.watched, e.Time, until)

@@ -15,12 +15,16 @@ import (
 )
 
 // asOf rolls the twin's tags and desired properties back to just after the entry
-// at index i.
-func (got history) asOf(i int) map[store.Section]iothub.Document {
-	then := map[store.Section]iothub.Document{
+// at index i, within the life it is of; -1 is now.
+func (got history) asOf(i int) sectionValues {
+	then := sectionValues{
 		store.Tags: got.now.section(iothub.SectionTags), store.Desired: got.now.section(iothub.SectionDesired),
 	}
-	for _, e := range got.entries[:i] {
+	from, to := got.life(i)
+	if got.former(i) {
+		then = lastKnown(got.entries[from:to])
+	}
+	for _, e := range got.entries[from:max(from, i)] {
 		if e.Section != store.State {
 			then[e.Section] = iothub.Merge(then[e.Section], e.Old)
 		}
@@ -36,7 +40,10 @@ func (s *Server) pastProps(ctx context.Context, h *Hub, got history, i int) *vie
 		When: momentText(ctx, e.Time), Row: row, Changes: changeProps(ctx, entryChanges(e)),
 		Version: versionText(ctx, e), UndoHref: row.UndoHref, NowHref: h.viewPath(got.of, "history"), Unsure: gapTexts(ctx, got.watched, e.Time, s.now()),
 	}
-	if got.gone {
+	if got.former(i) {
+		p.Former = text.T(ctx, "history.former")
+	}
+	if got.gone || got.former(i) {
 		p.UndoHref = ""
 	}
 	if i > 0 {
@@ -45,9 +52,9 @@ func (s *Server) pastProps(ctx context.Context, h *Hub, got history, i int) *vie
 	if i+1 < len(got.entries) {
 		p.OlderHref = h.historyPath(got.entries[i+1])
 	}
-	then, now := got.asOf(i), got.asOf(0)
+	then, now := got.asOf(i), got.asOf(-1)
 	for _, section := range sections {
-		p.Sections = append(p.Sections, got.pastSection(ctx, section, then[section], now[section]))
+		p.Sections = append(p.Sections, pastSection(ctx, section, then[section], now[section], !got.gone && !got.former(i)))
 	}
 	return p
 }
@@ -57,12 +64,12 @@ var sections = []store.Section{store.Desired, store.Tags}
 
 // pastSection is every value of a section as it was, beside what it is now where
 // that differs, if there is a now.
-func (got history) pastSection(ctx context.Context, section store.Section, then, now iothub.Document) views.PastSection {
+func pastSection(ctx context.Context, section store.Section, then, now iothub.Document, hasNow bool) views.PastSection {
 	p := views.PastSection{
 		ID: "past-" + string(section), Title: text.T(ctx, "history.then."+string(section)), Technical: string(section),
 		Then: text.T(ctx, "history.then"), Now: text.T(ctx, "history.today"),
 	}
-	if got.gone {
+	if !hasNow {
 		now, p.Now = then, ""
 	}
 	values := map[string]leafChange{}
@@ -101,6 +108,9 @@ func historyChooser(ctx context.Context, h *Hub, got history) *views.HistoryChoo
 			continue
 		}
 		option := views.Option{Value: strconv.FormatInt(e.ID, 10), Label: versionLabel(ctx, e)}
+		if got.former(i) {
+			option.Label += " · " + text.T(ctx, "history.former.short")
+		}
 		option.Selected = i == from
 		c.From = append(c.From, option)
 		option.Selected = i == to
@@ -186,8 +196,11 @@ func (s *Server) differenceProps(ctx context.Context, h *Hub, got history) *view
 		p.ToHref = h.historyPath(got.entries[to])
 	}
 	p.Unsure = gapTexts(ctx, got.watched, got.entries[from].Time, s.now())
+	if end, _ := got.life(from); end > max(to, 0) || to < 0 && got.former(from) {
+		p.Boundary = text.T(ctx, "history.boundary.between")
+	}
 	differing, same := 0, 0
-	before, after := got.asOf(from), got.asOf(max(to, 0))
+	before, after := got.asOf(from), got.asOf(to)
 	for _, section := range sections {
 		c := views.PastSection{ID: "compare-" + string(section), Title: text.T(ctx, "history.compared."+string(section)), Technical: string(section), Then: label(from, versionName), Now: label(to, versionName)}
 		list := changes(before[section], after[section])
@@ -276,7 +289,7 @@ func (got history) data(h *Hub) historyData {
 // pastData is the twin as it was just after the entry at index i, or as it is now
 // for -1.
 func (got history) pastData(i int) *pastData {
-	then := got.asOf(max(i, 0))
+	then := got.asOf(i)
 	d := &pastData{Time: got.now.at, Tags: then[store.Tags], Desired: then[store.Desired]}
 	if i >= 0 {
 		d.Change, d.Time = got.entries[i].ID, got.entries[i].Time

@@ -178,15 +178,16 @@ func TestHistoryOfTheGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.known(0)
+	b.entries(6, store.JournalQuery{}) // the device and its module were deleted
 	changes := b.get("/h/local/changes")
 	rows := changes.all("[data-testid=change-row]")
-	if len(rows) != 4 || len(changes.all("[data-testid=undo]")) != 0 {
+	if len(rows) != 6 || len(changes.all("[data-testid=undo]")) != 0 {
 		t.Fatalf("%d changes, %d with undo", len(rows), len(changes.all("[data-testid=undo]")))
 	}
-	p := b.get(changes.href("#" + attr(rows[0], "id") + " .change-device")).wantStatus(http.StatusOK)
+	p := b.get(changes.href("#" + attr(rows[5], "id") + " .change-device")).wantStatus(http.StatusOK)
 	p.want("h1", "pump-07")
 	p.wantPart("[data-testid=gone]", "no longer registered")
-	if got := p.lines(); len(got) != 3 || len(p.all(".tab-row")) != 0 {
+	if got := p.lines(); len(got) != 4 || !strings.Contains(got[0], "Deleted") || len(p.all(".tab-row")) != 0 || len(p.all("[data-testid=boundary]")) != 0 {
 		t.Errorf("%q, %d tabs", got, len(p.all(".tab-row")))
 	}
 	then := b.get(b.server.hubs[0].historyPath(before))
@@ -211,6 +212,93 @@ func TestHistoryOfTheGone(t *testing.T) {
 	_, body := b.body(http.MethodGet, pump+"?view=history&format=json", nil)
 	if !strings.Contains(body, `"deleted": true`) {
 		t.Errorf("as JSON: %s", body)
+	}
+}
+
+// TestHistoryOfTheAddedAgain is about a device that was deleted and added again: it
+// is another one, though it has the same id.
+func TestHistoryOfTheAddedAgain(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-07", `{"site":"oslo"}`, `{"interval":60}`)
+	b.write("pump-07", iothub.TwinPatch{Desired: document(t, `{"interval":30,"mode":"eco"}`)})
+	b.entries(3, store.JournalQuery{})
+	former := b.entries(2, store.JournalQuery{Section: store.Desired})[0]
+	if err := b.client.DeleteDevice(t.Context(), "pump-07", nil); err != nil {
+		t.Fatal(err)
+	}
+	b.entries(4, store.JournalQuery{})
+	b.device("pump-07", `{}`, `{}`)
+	b.known(1)
+	again := b.get(pump + "?view=history").wantStatus(http.StatusOK)
+	if got := len(again.all("[data-testid=boundary]")); got != 1 || len(again.all("[data-testid=undo]")) != 0 {
+		t.Errorf("%d boundaries, %d changes of the earlier one can be taken back", got, len(again.all("[data-testid=undo]")))
+	}
+	b.write("pump-07", iothub.TwinPatch{Desired: document(t, `{"interval":5}`)})
+	b.entries(3, store.JournalQuery{Section: store.Desired})
+	p := b.get(pump + "?view=history")
+	lines := p.texts(".change-list > li")
+	at := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "added again here") })
+	if at < 1 || len(lines) != at+5 || !strings.Contains(lines[at+1], "Deleted") {
+		t.Errorf("the history is %q", lines)
+	}
+	if got := len(p.all("[data-testid=undo]")); got != 1 {
+		t.Errorf("%d changes can be taken back: %s", got, p.text("main"))
+	}
+	t.Run("the earlier one is for reading", func(t *testing.T) {
+		then := b.get(b.server.hubs[0].historyPath(former))
+		then.wantPart("[data-testid=former]", "an earlier one with the same id")
+		if got := strings.Join(then.texts("[data-testid=past-value]"), "; "); got != "interval Then 30; mode Then eco; site Then oslo" {
+			t.Errorf("how it was: %s", got)
+		}
+		if len(then.all("[data-testid=undo]")) != 0 {
+			t.Error("its change can be taken back")
+		}
+		b.get(undoPath(b.server.hubs[0], former)).wantPart(".flash", "cannot be undone on this one")
+		wantDocument(t, "desired", b.twin("pump-07").Properties.Desired.Value, `{"interval":5}`)
+	})
+	t.Run("a comparison across says so", func(t *testing.T) {
+		across := b.get(fmt.Sprintf("%s?view=history&from=%d", pump, former.ID))
+		across.wantPart("[data-testid=former]", "two different ones with the same id")
+		if got := strings.Join(across.texts("[data-testid=past-value]"), "; "); got != "interval version 3 30 Now 5; mode version 3 eco Now not set; site version 3 oslo Now not set" {
+			t.Error(got)
+		}
+		first := b.entries(3, store.JournalQuery{Section: store.Desired})[2]
+		within := b.get(fmt.Sprintf("%s?view=history&from=%d&to=%d", pump, first.ID, former.ID))
+		if len(within.all("[data-testid=former]")) != 0 || len(within.all("[data-testid=compare-banner]")) != 1 {
+			t.Error("two versions of the earlier one are not of one device")
+		}
+	})
+	_, body := b.body(http.MethodGet, pump+"?view=history&format=json", nil)
+	if strings.Count(body, `"deleted": true`) != 1 {
+		t.Errorf("as JSON: %s", body)
+	}
+}
+
+func TestEndedLives(t *testing.T) {
+	now := time.Now()
+	version := func(n int64, ago time.Duration) store.Entry {
+		return store.Entry{Section: store.Desired, Version: n, Time: now.Add(-ago)}
+	}
+	tag, deleted := store.Entry{Section: store.Tags, Time: now}, store.Entry{Section: store.State, Time: now}
+	state := store.Entry{Section: store.State, State: iothub.Silent, Time: now}
+	for name, c := range map[string]struct {
+		entries []store.Entry
+		version int64
+		want    []int
+	}{
+		"nothing":                       {nil, 3, nil},
+		"one life":                      {[]store.Entry{version(3, time.Hour), tag, state, version(2, 2*time.Hour)}, 3, nil},
+		"a deletion":                    {[]store.Entry{version(2, time.Hour), tag, deleted, version(9, 2*time.Hour)}, 2, []int{2}},
+		"a deletion nobody saw":         {[]store.Entry{version(2, time.Hour), tag, version(9, 2*time.Hour)}, 2, []int{2}},
+		"one since the last change":     {[]store.Entry{version(9, 2*time.Hour)}, 1, []int{0}},
+		"two":                           {[]store.Entry{deleted, version(9, 2*time.Hour), deleted, version(4, 3*time.Hour)}, 1, []int{0, 2}},
+		"neighbours of nearly one time": {[]store.Entry{version(8, time.Hour), version(9, time.Hour+time.Second)}, 9, nil},
+		"a version that is not known":   {[]store.Entry{version(0, time.Hour), version(9, 2*time.Hour)}, 9, nil},
+	} {
+		if got := endedLives(c.entries, c.version, now); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
 

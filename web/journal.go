@@ -180,8 +180,11 @@ func (j *journal) noteModule(a fleet.Activity) {
 		j.mu.Lock()
 		j.lost = true
 		j.mu.Unlock()
-	case a.Change.ModuleID != "" && isWrite(a.Change):
+	case a.Change.ModuleID == "":
+	case isWrite(a.Change):
 		j.note(fleet.Update{Change: a.Change})
+	case a.Change.Kind == iothub.ChangeIdentity && a.Change.Operation == iothub.OperationDelete:
+		j.note(fleet.Update{DeviceID: a.Change.DeviceID, Removed: true, Change: a.Change})
 	}
 }
 
@@ -228,6 +231,9 @@ func (j *journal) flush(ctx context.Context, held time.Duration) {
 	var entries []store.Entry
 	for _, n := range list {
 		entries = append(entries, j.writes(ctx, n)...)
+		if n.Removed {
+			entries = append(entries, j.deleted(ctx, n)...)
+		}
 		j.unsettle(n)
 	}
 	entries = append(entries, j.settled(held)...)

@@ -100,11 +100,33 @@ func (j *journal) ownSince(ctx context.Context, id string, section store.Section
 	return own, err
 }
 
+// deleted says that a device, with its modules, or one module was deleted: each
+// that has a history. One of the same id that is added later is another.
+func (j *journal) deleted(ctx context.Context, n noted) (list []store.Entry) {
+	modules, err := j.store.JournalModules(ctx, j.hub.Slug, n.DeviceID)
+	if err != nil {
+		j.log.Error("journal cannot be read", "device_id", n.DeviceID, "error", err)
+	}
+	for _, module := range modules {
+		if n.Change.Kind != "" && n.Change.ModuleID != module {
+			continue // the feed tells of each
+		}
+		e := store.Entry{Time: n.at, Hub: j.hub.Slug, DeviceID: n.DeviceID, ModuleID: module, Section: store.State, Source: store.FromRead}
+		if n.Change.Kind != "" {
+			e.Time, e.Source, e.Who = n.Change.Time, store.FromFeed, n.Change.Policy
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
 // unsettle notes a change of a device's state.
 func (j *journal) unsettle(n noted) {
 	before, had := n.Before()
 	after, has := n.After()
 	switch {
+	case n.Change.ModuleID != "": // a module has no state
+		return
 	case n.Removed, has && !had:
 		delete(j.unsettled, n.DeviceID) // a device that comes or goes has no change of state
 		return

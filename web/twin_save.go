@@ -238,6 +238,13 @@ func (e *editing) undo(id string) error {
 	if err != nil {
 		return err
 	}
+	outlived, err := e.server.outlived(ctx, e.hub, r, entry)
+	if err != nil {
+		return err
+	}
+	if outlived {
+		return e.done(flash{Kind: "warning", ID: "twin.undo.former"})
+	}
 	doc := iothub.Merge(r.section(e.name()), entry.Old)
 	f := e.on(twinForm{Undoes: id}, r, doc)
 	return e.review(http.StatusOK, f, doc, nil)

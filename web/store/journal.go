@@ -49,6 +49,7 @@ type Entry struct {
 	Patch    iothub.Document // what was sent, removals as null; nil for a state
 	Old      iothub.Document // the values it replaced, null for what was new
 	// Was and State are the device's state before and after; set for State only.
+	// Both are empty when it was deleted.
 	Was, State iothub.State
 	Source     Source
 	Who        string      // the shared access policy that wrote, as far as the feed says
@@ -57,6 +58,10 @@ type Entry struct {
 	Version    int64       // $version of desired after the change, 0 unknown
 	Undoes     int64       // the entry this one takes back, or 0
 }
+
+// Deletion reports whether the entry says that the device was deleted: it has no
+// state any more.
+func (e Entry) Deletion() bool { return e.Section == State && e.State == "" }
 
 // Place is where an entry stands in the order of a journal: by its time, and of
 // one time by its id. A page of entries goes on after a place, whatever is
@@ -88,7 +93,8 @@ func (p Place) compare(q Place) int {
 }
 
 // sameWrite is within what time a second report of one write comes. A device
-// that is deleted and made again counts its etags anew.
+// that is deleted and made again counts its etags anew: nor is a write the same as
+// one before its deletion.
 const sameWrite = time.Minute
 
 // Record adds changes that the dashboard made to the journal, all or none, and
@@ -154,6 +160,8 @@ func prepareJournal(ctx context.Context, tx *sql.Tx) (w journalWriter, err error
 	w.find, err = tx.PrepareContext(ctx,
 		`SELECT id, source FROM journal
 		 WHERE hub = ? AND device_id = ? AND etag = ? AND section <> 'state' AND section = ? AND module_id = ? AND at >= ?
+		 AND NOT EXISTS (SELECT 1 FROM journal d WHERE d.hub = journal.hub AND d.device_id = journal.device_id AND d.module_id = journal.module_id
+		  AND d.at > journal.at AND d.section = 'state' AND d.state = '')
 		 ORDER BY id DESC LIMIT 1`)
 	if err != nil {
 		return w, err

@@ -96,6 +96,24 @@ func (s *Store) NewestEntry(ctx context.Context) (id int64, err error) {
 	return id, nil
 }
 
+// JournalModules are the modules of a device that the journal knows, "" for the
+// device itself.
+func (s *Store) JournalModules(ctx context.Context, hub, device string) (list []string, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT module_id FROM journal WHERE hub = ? AND device_id = ? ORDER BY module_id`, hub, device)
+	if err != nil {
+		return nil, fmt.Errorf("journal of %s: %w", device, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var module string
+		if err := rows.Scan(&module); err != nil {
+			return nil, fmt.Errorf("journal of %s: %w", device, err)
+		}
+		list = append(list, module)
+	}
+	return list, rows.Err()
+}
+
 // JournalCount counts the entries that a query asks for, up to most.
 func (s *Store) JournalCount(ctx context.Context, q JournalQuery, most int) (n int, err error) {
 	if q.DeviceID == "" { // no index has what was written down since

@@ -86,6 +86,16 @@ func TestOneWriteIsOneEntry(t *testing.T) {
 			t.Errorf("%+v", list)
 		}
 	})
+	t.Run("a device made again at once counts anew", func(t *testing.T) {
+		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+		deleted := Entry{Time: noon.Add(time.Second), Hub: "local", DeviceID: "d", Section: State, Source: FromFeed}
+		again := told
+		again.Time = noon.Add(2 * time.Second)
+		observe(t, s, told, deleted, again, again)
+		if list := read(t, s, JournalQuery{Section: Desired}); len(list) != 2 {
+			t.Errorf("%d entries, want 2: %+v", len(list), list)
+		}
+	})
 	t.Run("a device made again counts anew", func(t *testing.T) {
 		s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
 		later := told
