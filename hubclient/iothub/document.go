@@ -317,3 +317,12 @@ func decodeNumbers(data []byte, into any) error {
 	d.UseNumber()
 	return d.Decode(into)
 }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -80,14 +81,15 @@ func appendObject(out []byte, m map[string]any) ([]byte, error) {
 	if m == nil {
 		return append(out, "null"...), nil
 	}
+	var room [roomy]member[any]
 	var err error
 	out = append(out, '{')
-	for i, k := range sortedKeys(m) {
+	for i, e := range inOrder(room[:0], m) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(appendText(out, k), ':')
-		if out, err = AppendValue(out, m[k]); err != nil {
+		out = append(appendText(out, e.name), ':')
+		if out, err = AppendValue(out, e.value); err != nil {
 			return nil, err
 		}
 	}
@@ -111,13 +113,25 @@ func appendArray(out []byte, items []any) ([]byte, error) {
 	return append(out, ']'), nil
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// member is one of an object.
+type member[V any] struct {
+	name  string
+	value V
+}
+
+func (m member[V]) compareName(name string) int { return strings.Compare(m.name, name) }
+
+// roomy is how many members most objects do not exceed; room for those needs no
+// memory of the heap.
+const roomy = 12
+
+// inOrder appends the members of an object to room, in the order of their names.
+func inOrder[V any](room []member[V], m map[string]V) []member[V] {
+	for k, v := range m {
+		room = append(room, member[V]{k, v})
 	}
-	slices.Sort(keys)
-	return keys
+	slices.SortFunc(room, func(a, b member[V]) int { return a.compareName(b.name) })
+	return room
 }
 
 const hexDigits = "0123456789abcdef"
@@ -174,7 +188,25 @@ func (t Time) Append(out []byte) []byte {
 	if t.IsZero() {
 		return append(out, unsetTime...)
 	}
-	return append(t.UTC().AppendFormat(append(out, '"'), timeLayout), '"')
+	u := t.UTC() // AppendFormat would read timeLayout each time, which takes five times as long
+	year, month, day := u.Date()
+	hour, minute, second := u.Clock()
+	out = appendPadded(append(out, '"'), year, 4)
+	out = appendPadded(append(out, '-'), int(month), 2)
+	out = appendPadded(append(out, '-'), day, 2)
+	out = appendPadded(append(out, 'T'), hour, 2)
+	out = appendPadded(append(out, ':'), minute, 2)
+	out = appendPadded(append(out, ':'), second, 2)
+	out = appendPadded(append(out, '.'), u.Nanosecond()/100, 7)
+	return append(out, 'Z', '"')
+}
+
+// appendPadded appends a number with zeros before it.
+func appendPadded(out []byte, n, width int) []byte {
+	if width > 1 || n > 9 {
+		out = appendPadded(out, n/10, width-1)
+	}
+	return append(out, '0'+byte(n%10))
 }
 
 const (
@@ -187,11 +219,12 @@ const (
 func (m *Metadata) AppendJSON(out []byte) ([]byte, error) { return m.append(out), nil }
 
 func (m *Metadata) append(out []byte) []byte {
+	var room [roomy]member[*Metadata]
+	children := inOrder(room[:0], m.Children)
+	own, _ := slices.BinarySearchFunc(children, lastUpdated, member[*Metadata].compareName)
 	out = append(out, '{')
-	keys := sortedKeys(m.Children)
-	own, _ := slices.BinarySearch(keys, lastUpdated)
-	for _, k := range keys[:own] { // few characters sort before the dollar sign
-		out = append(m.appendChild(out, k), ',')
+	for _, c := range children[:own] { // few characters sort before the dollar sign
+		out = append(appendChild(out, c), ',')
 	}
 	out = append(out, `"`+lastUpdated+`":`...)
 	out = m.LastUpdated.Append(out)
@@ -199,14 +232,14 @@ func (m *Metadata) append(out []byte) []byte {
 		out = append(out, `,"`+lastUpdatedVersion+`":`...)
 		out = strconv.AppendInt(out, m.LastUpdatedVersion, 10)
 	}
-	for _, k := range keys[own:] {
-		out = m.appendChild(append(out, ','), k)
+	for _, c := range children[own:] {
+		out = appendChild(append(out, ','), c)
 	}
 	return append(out, '}')
 }
 
-func (m *Metadata) appendChild(out []byte, k string) []byte {
-	return m.Children[k].append(append(appendText(out, k), ':'))
+func appendChild(out []byte, c member[*Metadata]) []byte {
+	return c.value.append(append(appendText(out, c.name), ':'))
 }
 
 // AppendJSON appends the values, then $metadata and $version, as the service
@@ -229,23 +262,25 @@ func (s Section) append(out []byte, metadata bool) ([]byte, error) {
 	return append(strconv.AppendInt(out, s.Version, 10), '}'), nil
 }
 
+// twinRoom is enough for most twins.
+const twinRoom = 2 << 10
+
 // AppendJSON appends the twin in the order of the service.
 func (t Twin) AppendJSON(out []byte) ([]byte, error) {
-	var texts TwinTexts
 	var err error
+	out = t.appendHead(slices.Grow(out, twinRoom))
 	if len(t.Tags) > 0 {
-		texts.Tags, err = appendObject(nil, t.Tags)
+		if out, err = appendObject(append(out, tagsBegin...), t.Tags); err != nil {
+			return nil, err
+		}
 	}
-	if err == nil {
-		texts.Desired, err = t.Properties.Desired.AppendJSON(nil)
-	}
-	if err == nil {
-		texts.Reported, err = t.Properties.Reported.AppendJSON(nil)
-	}
-	if err != nil {
+	if out, err = t.Properties.Desired.AppendJSON(append(out, desiredBegin...)); err != nil {
 		return nil, err
 	}
-	return t.AppendTexts(out, texts), nil
+	if out, err = t.Properties.Reported.AppendJSON(append(out, reportedBegin...)); err != nil {
+		return nil, err
+	}
+	return t.appendTail(out), nil
 }
 
 // TwinTexts are the documents of a twin as they stand in its JSON: Tags alone
@@ -259,10 +294,22 @@ func (t Twin) AppendTexts(out []byte, texts TwinTexts) []byte {
 	out = slices.Grow(out, 512+len(texts.Tags)+len(texts.Desired)+len(texts.Reported))
 	out = t.appendHead(out)
 	if len(texts.Tags) > 0 {
-		out = append(append(out, `,"tags":`...), texts.Tags...)
+		out = append(append(out, tagsBegin...), texts.Tags...)
 	}
-	out = append(append(out, `,"properties":{"desired":`...), texts.Desired...)
-	out = append(append(out, `,"reported":`...), texts.Reported...)
+	out = append(append(out, desiredBegin...), texts.Desired...)
+	out = append(append(out, reportedBegin...), texts.Reported...)
+	return t.appendTail(out)
+}
+
+// What stands before the documents of a twin.
+const (
+	tagsBegin     = `,"tags":`
+	desiredBegin  = `,"properties":{"desired":`
+	reportedBegin = `,"reported":`
+)
+
+// appendTail writes what comes behind the documents.
+func (t *Twin) appendTail(out []byte) []byte {
 	out = append(out, `},"capabilities":{"iotEdge":`...)
 	out = append(strconv.AppendBool(out, t.Capabilities.IoTEdge), '}')
 	out = appendMember(out, "deviceScope", t.DeviceScope)
