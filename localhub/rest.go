@@ -3,15 +3,15 @@ package localhub
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +40,9 @@ const (
 	maxHeader         = 64 << 10    // a token and a continuation are far shorter
 )
 
-const headerRequestID = "x-ms-request-id"
+// Names of headers are spelled as net/http sends them: it would put another
+// spelling right each time.
+const headerRequestID = "X-Ms-Request-Id"
 
 // restServer is the service API: HTTP to registry and back.
 type restServer struct {
@@ -178,23 +180,23 @@ func (s *restServer) authorize(c echo.Context, right permission) (by caller, err
 		return by, err
 	}
 	known(connectionOf(c))
-	return by, checkVersion(c.QueryParam("api-version"))
+	return by, checkVersion(c)
 }
 
 // guard lets a request through to its operation: first the token, then the
 // api-version, the size of the body and the throttle.
 func (s *restServer) guard(r route) echo.HandlerFunc {
+	limit, group := r.maxBody(), r.throttledAs()
 	return func(c echo.Context) error {
 		by, err := s.authorize(c, r.right)
 		if err != nil {
 			return err
 		}
 		req := c.Request()
-		limit := r.maxBody()
 		if req.ContentLength > limit {
 			return tooLarge(limit)
 		}
-		if err := s.hub.throttle.pass(req.Context(), r.throttledAs(), 1); err != nil {
+		if err := s.hub.throttle.pass(req.Context(), group, 1); err != nil {
 			return err
 		}
 		req.Body = http.MaxBytesReader(c.Response(), req.Body, limit)
@@ -238,18 +240,42 @@ func (r route) maxBody() int64 {
 	return maxBody
 }
 
-var wellFormedVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d(-preview)?$`)
-
 // checkVersion accepts any well-formed api-version, which is our choice: the
 // service refuses those it does not know.
-func checkVersion(v string) error {
-	if v == "" {
-		return iothub.ErrInvalidVersion.With("the query parameter api-version is missing; use api-version=%s", iothub.APIVersion)
+func checkVersion(c echo.Context) error {
+	// Most requests have this parameter alone.
+	if v, first := strings.CutPrefix(c.Request().URL.RawQuery, "api-version="); first && wellFormedVersion(v) {
+		return nil
 	}
-	if !wellFormedVersion.MatchString(v) {
+	switch v := c.QueryParam("api-version"); {
+	case v == "":
+		return iothub.ErrInvalidVersion.With("the query parameter api-version is missing; use api-version=%s", iothub.APIVersion)
+	case !wellFormedVersion(v):
 		return iothub.ErrInvalidVersion.With("api-version %q is not a date; use api-version=%s", v, iothub.APIVersion)
 	}
 	return nil
+}
+
+// wellFormedVersion reports whether v is 20dd-dd-dd, d being a digit, with or
+// without -preview behind it.
+func wellFormedVersion(v string) bool {
+	const form = "20dd-dd-dd"
+	v = strings.TrimSuffix(v, "-preview")
+	if len(v) != len(form) {
+		return false
+	}
+	for i := range len(form) {
+		switch form[i] {
+		case 'd':
+			if v[i] < '0' || v[i] > '9' {
+				return false
+			}
+		case v[i]:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // capitals are segments below messages that SDKs write with a capital or without.
@@ -293,9 +319,11 @@ func pathParam(c echo.Context, name string) string {
 	return raw
 }
 
+// newRequestID is random and no secret.
 func newRequestID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, says its documentation
+	binary.NativeEndian.PutUint64(b[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
 	return hex.EncodeToString(b[:])
 }
 

@@ -17,7 +17,7 @@ import (
 // contentJSON as the service writes it; Node's SDK parses nothing else.
 const contentJSON = "application/json; charset=utf-8"
 
-const headerErrorCode = "iothub-errorcode"
+const headerErrorCode = "Iothub-Errorcode"
 
 func answer(c echo.Context, status int, v any) error {
 	b, err := iothub.EncodeJSON(v)

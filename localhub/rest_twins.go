@@ -51,9 +51,9 @@ func answerTwin(c echo.Context, t *iothub.Twin) error {
 }
 
 const (
-	headerItemType     = "x-ms-item-type"
-	headerContinuation = "x-ms-continuation"
-	headerMaxItems     = "x-ms-max-item-count"
+	headerItemType     = "X-Ms-Item-Type"
+	headerContinuation = "X-Ms-Continuation"
+	headerMaxItems     = "X-Ms-Max-Item-Count"
 )
 
 // queryRun answers one page as a bare array. The last page carries no
