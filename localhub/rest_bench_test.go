@@ -16,16 +16,18 @@ import (
 	"twinboard/hubclient/iothub"
 )
 
-// leanClient asks one question again and again over one TLS connection: the
-// request is put together once, and of an answer only what tells its end is
-// read. Go's http.Client takes longer over a request than the hub does over a
-// query; what is measured with this one is mostly the hub.
+// leanClient asks one question again and again over one TLS connection, if need
+// be of other paths: the request is put together once and signed once, and of
+// an answer only its status and what tells its end is read. Go's http.Client
+// takes longer over a request than the hub does over a query; what is measured
+// with this one is mostly the hub.
 type leanClient struct {
 	testing.TB
-	conn    *tls.Conn
-	answers *bufio.Reader
-	request []byte
-	body    []byte // of the last answer
+	conn          *tls.Conn
+	answers       *bufio.Reader
+	method        string
+	behind        string // the path, in the request
+	request, body []byte // body is that of the last answer
 }
 
 func newLeanClient(tb testing.TB, h *Hub, token, method, path, body string) *leanClient {
@@ -35,9 +37,16 @@ func newLeanClient(tb testing.TB, h *Hub, token, method, path, body string) *lea
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { conn.Close() })
-	request := fmt.Sprintf("%s %s?api-version=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
-		method, path, iothub.APIVersion, h.HTTPSAddr(), token, contentJSON, len(body), body)
-	return &leanClient{TB: tb, conn: conn.(*tls.Conn), answers: bufio.NewReaderSize(conn, 64<<10), request: []byte(request)}
+	c := &leanClient{TB: tb, conn: conn.(*tls.Conn), answers: bufio.NewReaderSize(conn, 64<<10), method: method}
+	c.behind = fmt.Sprintf("?api-version=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		iothub.APIVersion, h.HTTPSAddr(), token, contentJSON, len(body), body)
+	c.to(path)
+	return c
+}
+
+// to puts the request together for a path.
+func (c *leanClient) to(path string) {
+	c.request = append(append(append(append(c.request[:0], c.method...), ' '), path...), c.behind...)
 }
 
 // ask sends the request and reads the answer, which must be of this status.
@@ -45,7 +54,9 @@ func (c *leanClient) ask(status int) {
 	if _, err := c.conn.Write(c.request); err != nil {
 		c.Fatal(err)
 	}
-	if got := c.line(); !bytes.HasPrefix(got, fmt.Appendf(nil, "HTTP/1.1 %d ", status)) {
+	got := c.line()
+	answered, _ := bytes.CutPrefix(got, []byte("HTTP/1.1 "))
+	if code, _, _ := bytes.Cut(answered, []byte(" ")); string(code) != strconv.Itoa(status) {
 		c.Fatalf("the hub answers %q", got)
 	}
 	length := -1
