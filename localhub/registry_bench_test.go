@@ -43,20 +43,22 @@ func (b *bench) sample(i int) *store.Record {
 	return r
 }
 
+// BenchmarkDurableUpdate changes twins in turn: a thousand, which are all in
+// memory, or so many that most are read first.
 func BenchmarkDurableUpdate(b *testing.B) {
-	for _, writers := range []int{1, 16} {
-		b.Run(fmt.Sprint(writers, "writers"), func(b *testing.B) {
+	for _, c := range []struct{ writers, twins int }{{1, 1000}, {16, 1000}, {16, benchmarkTwins}} {
+		b.Run(fmt.Sprint(c.writers, "writers/", c.twins, "twins"), func(b *testing.B) {
 			h := newBench(b)
-			h.fill(1000)
+			h.fill(c.twins)
 			patch := parsePatch(b, `{"properties":{"desired":{"power_level":7}}}`)
 			before := h.clock.now()
 			var next atomic.Int64
 			var wg sync.WaitGroup
 			b.ResetTimer()
-			for range writers {
+			for range c.writers {
 				wg.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if _, err := h.updateTwin(context.Background(), owner, dev(fmt.Sprintf("device-%06d", i*7919%1000)), patch, ""); err != nil {
+						if _, err := h.updateTwin(context.Background(), owner, dev(fmt.Sprintf("device-%06d", i*7919%int64(c.twins))), patch, ""); err != nil {
 							b.Error(err)
 							return
 						}

@@ -59,6 +59,11 @@ func (s *Store) ActiveJobsForWrite() ([]*Job, error) {
 	return s.jobs(context.Background(), s.writer, `WHERE j.ended = ''`)
 }
 
+// querier is *sql.DB, *sql.Conn or *sql.Tx.
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
 func (s *Store) jobs(ctx context.Context, q querier, where string, args ...any) ([]*Job, error) {
 	return readRows(ctx, s, q, `SELECT `+jobColumns+` FROM jobs j `+where, args, jobFields)
 }

@@ -234,5 +234,9 @@ func (s *Store) overdueOrStored(id int64) (*Record, error) {
 	if r := s.overdue.twins[id]; r != nil {
 		return r, nil
 	}
-	return s.record(context.Background(), s.writer, nil, `WHERE i.id = ?`, id)
+	rows, err := s.rows(s.writer.QueryContext(context.Background(), selectRow+`WHERE i.id = ?`, id))
+	if err != nil {
+		return nil, err
+	}
+	return record(rows, nil)
 }

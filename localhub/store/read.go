@@ -18,10 +18,16 @@ const (
 	selectRow = `SELECT ` + identityColumns + `, ` + twinColumns + ` FROM identities i JOIN twins t USING (id) `
 )
 
+// selectNamed finds a device or module.
+const selectNamed = selectRow + `WHERE i.device_id = ? AND i.module_id = ?`
+
 // Record reads a device or module; ErrNotFound when there is none.
 func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (r *Record, err error) {
 	err = s.View(ctx, func(v *View) error {
-		r, err = s.record(ctx, v.tx, v.fresh, whereNamed, deviceID, moduleID)
+		rows, err := s.rows(v.tx.QueryContext(ctx, selectNamed, deviceID, moduleID))
+		if err == nil {
+			r, err = record(rows, v.fresh)
+		}
 		return err
 	})
 	return r, err
@@ -30,19 +36,25 @@ func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (r *Recor
 // RecordForWrite reads like Record on the connection that commits: slow
 // readers cannot hold it up. Like Commit it is for one goroutine at a time.
 func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
-	return s.record(context.Background(), s.writer, s.overdue.twins, whereNamed, deviceID, moduleID)
+	rows, err := s.rows(s.stmts.record.Query(deviceID, moduleID))
+	if err != nil {
+		return nil, err
+	}
+	return record(rows, s.overdue.twins)
 }
 
 // ModulesForWrite reads all modules of a device as RecordForWrite would.
 func (s *Store) ModulesForWrite(deviceID string) ([]*Record, error) {
-	return s.records(context.Background(), s.writer, s.overdue.twins, `WHERE i.device_id = ? AND i.module_id <> '' ORDER BY i.id`, deviceID)
+	rows, err := s.rows(s.stmts.modules.Query(deviceID))
+	if err != nil {
+		return nil, err
+	}
+	return records(rows, s.overdue.twins)
 }
 
-const whereNamed = `WHERE i.device_id = ? AND i.module_id = ?`
-
-// record reads the one record that a condition finds.
-func (s *Store) record(ctx context.Context, q querier, fresh map[int64]*Record, where string, args ...any) (*Record, error) {
-	found, err := s.records(ctx, q, fresh, where, args...)
+// record decodes the one row that was looked for.
+func record(rows []*Row, fresh map[int64]*Record) (*Record, error) {
+	found, err := records(rows, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +64,9 @@ func (s *Store) record(ctx context.Context, q querier, fresh map[int64]*Record, 
 	return found[0], nil
 }
 
-// records reads rows and decodes them, but for those twins that are fresh.
-func (s *Store) records(ctx context.Context, q querier, fresh map[int64]*Record, where string, args ...any) ([]*Record, error) {
-	rows, err := s.rows(ctx, q, selectRow+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*Record, len(rows))
+// records decodes rows, but for those twins that are fresh.
+func records(rows []*Row, fresh map[int64]*Record) (out []*Record, err error) {
+	out = make([]*Record, len(rows))
 	for i, row := range rows {
 		if r := fresh[row.Key]; r != nil {
 			out[i] = &Record{Key: row.Key, Identity: row.Identity, Twin: r.Twin}
@@ -132,13 +140,8 @@ func (s *Store) SubscriptionsOf(ctx context.Context, deviceID, moduleID string) 
 	return filters, err == nil, s.fail("read subscriptions", err)
 }
 
-// querier is *sql.DB, *sql.Conn or *sql.Tx.
-type querier interface {
-	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
-}
-
-func (s *Store) rows(ctx context.Context, q querier, text string, args ...any) ([]*Row, error) {
-	rows, err := q.QueryContext(ctx, text, args...)
+// rows reads what a query for selectRow has found.
+func (s *Store) rows(rows *sql.Rows, err error) ([]*Row, error) {
 	if err != nil {
 		return nil, s.fail("read twins", err)
 	}

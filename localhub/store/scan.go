@@ -79,7 +79,7 @@ func (s *Store) begin(ctx context.Context) (*View, error) {
 
 // Rows reads whole records by key, in the order of rows.
 func (v *View) Rows(ctx context.Context, keys []int64) ([]*Row, error) {
-	rows, err := v.store.rows(ctx, v.tx, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, quote(keys))
+	rows, err := v.store.rows(v.tx.QueryContext(ctx, selectRow+`WHERE i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`, quote(keys)))
 	for _, row := range rows {
 		if r := v.fresh[row.Key]; r != nil {
 			row.setTwin(&r.Twin)

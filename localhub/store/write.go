@@ -121,8 +121,9 @@ func (s *Store) insert(r *Record) error {
 
 // statements are prepared once, on the connection that writes.
 type statements struct {
-	delete, insertIdentity, updateIdentity, insertTwin, updateTwin, activity, subscribe, forget *sql.Stmt
-	journal, trim, chooseDevice, jobDevice, begin, end, undo                                    *sql.Stmt
+	record, modules, delete, insertIdentity, updateIdentity, insertTwin, updateTwin *sql.Stmt
+	activity, subscribe, forget, journal, trim, chooseDevice, jobDevice             *sql.Stmt
+	begin, end, undo                                                                *sql.Stmt
 }
 
 // prepareFirst prepares what migrations need.
@@ -136,6 +137,8 @@ func (st *statements) prepareFirst(ctx context.Context, c *sql.Conn) error {
 
 func (st *statements) prepare(ctx context.Context, c *sql.Conn) error {
 	return prepare(ctx, c, []statement{
+		{&st.record, selectNamed},
+		{&st.modules, selectRow + `WHERE i.device_id = ? AND i.module_id <> '' ORDER BY i.id`},
 		{&st.delete, `DELETE FROM identities WHERE id = ?`},
 		// The other columns follow at once by updateIdentity.
 		{&st.insertIdentity, `INSERT INTO identities (device_id, module_id, generation, etag, status, authentication)
@@ -180,8 +183,9 @@ func prepare(ctx context.Context, c *sql.Conn, all []statement) error {
 func (st *statements) close() error {
 	var errs []error
 	for _, stmt := range []*sql.Stmt{
-		st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin, st.activity, st.subscribe, st.forget,
-		st.journal, st.trim, st.chooseDevice, st.jobDevice, st.begin, st.end, st.undo,
+		st.record, st.modules, st.delete, st.insertIdentity, st.updateIdentity, st.insertTwin, st.updateTwin,
+		st.activity, st.subscribe, st.forget, st.journal, st.trim, st.chooseDevice, st.jobDevice,
+		st.begin, st.end, st.undo,
 	} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
