@@ -160,10 +160,6 @@ func (w *wire) client() *hubclient.Client {
 // randomETag is what differs from run to run in a twin.
 var randomETag = regexp.MustCompile(`"deviceEtag":"[^"]*"`)
 
-// shortEscapes are two spellings of one character: rows hold documents as they
-// are stored, twins read alone as they are encoded.
-var shortEscapes = strings.NewReplacer(`\u000a`, `\n`, `\u0009`, `\t`, "\u2028", `\u2028`)
-
 // TestGoldenTwins holds that the twins the golden rows are about are those a hub
 // shows for their seeds, number by number, and that reading one by one, all by a
 // query, and page by page give the same.
@@ -177,7 +173,7 @@ func TestGoldenTwins(t *testing.T) {
 			if err := json.Unmarshal([]byte(row), &twin); err != nil {
 				t.Fatal(err)
 			}
-			if got := w.mustCall(http.MethodGet, seed{ID: twin.DeviceID, Module: twin.ModuleID}.path("twins"), "").Body; got != shortEscapes.Replace(row) {
+			if got := w.mustCall(http.MethodGet, seed{ID: twin.DeviceID, Module: twin.ModuleID}.path("twins"), "").Body; got != row {
 				t.Errorf("read alone:\n%s\nby a query:\n%s", got, row)
 			}
 			rows = append(rows, randomETag.ReplaceAllString(row, `"deviceEtag":"MTIzNDU2Nzg5"`))
