@@ -63,10 +63,7 @@ func (s *Store) begin(ctx context.Context) (*View, error) {
 		return nil, err
 	}
 	v := &View{store: s, tx: tx}
-	fresh, before := s.overdue.view()
-	if len(fresh) == 0 {
-		return v, nil
-	}
+	_, before := s.overdue.view()
 	// SQLite fixes the moment with the first read.
 	var found bool
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM journal)`).Scan(&found)

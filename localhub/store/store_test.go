@@ -481,6 +481,29 @@ func TestViewStandsStill(t *testing.T) {
 	}
 }
 
+// TestViewBeginsBeforeItIsRead has a view that is first read after a commit, and
+// after one whose rows were brought up to date.
+func TestViewBeginsBeforeItIsRead(t *testing.T) {
+	s := openStore(t, newFile(t))
+	a, b := plain("a"), plain("b")
+	commit(t, s, &Batch{Insert: []*Record{a, b}})
+	if err := s.View(t.Context(), func(v *View) error {
+		edit(t, s, a, Edit{Tags: document(t, `{"n":1}`)})
+		fold(t, s, 1)
+		edit(t, s, b, Edit{Tags: document(t, `{"n":2}`)})
+		rows, err := v.Rows(t.Context(), []int64{a.Key, b.Key})
+		if err != nil {
+			return err
+		}
+		if got := fmt.Sprintf("%s %s", rows[0].Tags, rows[1].Tags); got != "{} {}" {
+			t.Errorf("a view of before the commits sees %s", got)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAClosedStoreSaysSo(t *testing.T) {
 	s := openStore(t, newFile(t))
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
