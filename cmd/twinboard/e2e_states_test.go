@@ -189,6 +189,12 @@ var farStates = []pageState{
 	{"overview of a slow hub", "/h/laggard", nil, testid("reading"), ""},
 	{"devices of a slow hub", "/h/laggard/devices", nil, "main", "devices.lead.reading"},
 
+	{"device of a hub that answers after seconds", "/h/sluggish/devices/pump-01", nil, testid("twin-notice"), ""},
+	{"device in JSON of a hub that answers after seconds", "/h/sluggish/devices/pump-01?view=json", nil, ".json", ""},
+	{"history on a hub that answers after seconds", "/h/sluggish/devices/pump-01?view=history", nil, testid("empty"), ""},
+	{"edit on a hub that answers after seconds", "/h/sluggish/devices/pump-01/edit/desired", nil, testid("edit-row"), ""},
+	{"review on a hub that answers after seconds", "/h/sluggish/devices/pump-01/edit/desired", review, testid("apply"), ""},
+
 	{"welcome with many hubs", "/welcome", nil, testid("door-look"), ""},
 
 	{"overview of a dead hub", "/h/dead", nil, testid("hub-unread"), "devices.lead.unread"},

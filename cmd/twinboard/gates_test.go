@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"twinboard/hubclient/iothub"
 )
@@ -25,6 +26,20 @@ var faults = map[string]func(http.ResponseWriter, *http.Request) (answered bool)
 		_, _ = io.Copy(io.Discard, r.Body) // until then nobody notices that the client leaves
 		<-r.Context().Done()
 		return true
+	},
+	// It tells nothing by itself, and takes its time over a twin asked for by its id.
+	"sluggish": func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/changes" {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		if strings.HasPrefix(r.URL.Path, "/twins/") {
+			select {
+			case <-time.After(5 * time.Second):
+			case <-r.Context().Done():
+			}
+		}
+		return false
 	},
 	// It asks everyone to slow down.
 	"swamped": throttle,
@@ -113,7 +128,7 @@ func startFar(t *testing.T) *program {
 		t.Fatal(err)
 	}
 	far := startProgram(t, append(args, "--hub-ca", file)...)
-	for _, name := range []string{"sealed", "frayed", "vanished"} {
+	for _, name := range []string{"sealed", "frayed", "sluggish", "vanished"} {
 		far.until(t, "/h/"+name+"/devices", "the devices of hub "+name, func(body []byte) bool {
 			return strings.Contains(string(body), `"complete": true`)
 		})
