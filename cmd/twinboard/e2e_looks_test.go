@@ -159,12 +159,28 @@ func stillLook(b *tab) {
 // largeLook: text of twice the size fits a phone and a wide window.
 func largeLook(b *tab) {
 	for _, state := range mainStates {
-		if state.act == nil && !strings.Contains(state.path, "dock=") { // the panel alone fills a phone
+		if state.act == nil {
 			b.fitsLarge(390, state.path)
+		}
+		if strings.Contains(state.path, "dock=") {
+			b.foldsLarge()
 		}
 	}
 	for _, path := range []string{"/h/local", "/h/local/devices", "/h/local/devices/states", "/h/local/devices/states/edit/desired"} {
 		b.fitsLarge(1280, path)
+	}
+}
+
+// foldsLarge fails when the panel beside a page leaves little of a phone to it.
+func (b *tab) foldsLarge() {
+	b.t.Helper()
+	if height := must(b, "height", chromedp.Evaluate[int](`document.querySelector("#side").offsetHeight`)); height > 100 {
+		b.t.Errorf("the panel takes %d px of a phone", height)
+	}
+	b.click("#side summary")
+	b.see("#side .side-body")
+	if height := must(b, "height", chromedp.Evaluate[int](`document.querySelector("#side").offsetHeight`)); height > 340 {
+		b.t.Errorf("the panel takes %d px of a phone when it is unfolded", height)
 	}
 }
 
