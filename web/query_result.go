@@ -85,11 +85,20 @@ func tookText(ctx context.Context, d time.Duration) string {
 	return text.T(ctx, "query.took.s", "N", text.Decimal(ctx, d.Seconds(), 1))
 }
 
+// ofModules reports whether the twins are those of modules.
+func (got answer) ofModules() bool {
+	var first struct{ ModuleID string }
+	return len(got.Rows) > 0 && json.Unmarshal(got.Rows[0], &first) == nil && first.ModuleID != ""
+}
+
 // answerLead says how many there are. A hub tells only whether more follow, so
 // the number is not known before the last page.
 func answerLead(ctx context.Context, a asking, got answer) string {
 	kind, n := "rows", a.from+len(got.Rows)
-	if got.Type == iothub.ItemTwin {
+	switch {
+	case got.Type == iothub.ItemTwin && got.ofModules():
+		kind = "modules"
+	case got.Type == iothub.ItemTwin:
 		kind = "devices"
 	}
 	if got.Continuation != "" {
@@ -131,7 +140,10 @@ const fewValues = 3
 
 func queryTwin(ctx context.Context, h *Hub, r reading, now time.Time) views.QueryTwin {
 	d := iothub.Compare(r.Twin, iothub.DriftOptions{Now: r.at})
-	t := views.QueryTwin{ID: r.DeviceID, Href: h.devicePath(r.DeviceID), Connection: connectionProps(ctx, r, now)}
+	t := views.QueryTwin{ID: r.DeviceID, Href: h.twinPath(r.subject()), Connection: connectionProps(ctx, r, now)}
+	if r.ModuleID != "" {
+		t.ID += " / " + r.ModuleID
+	}
 	if d.Wanted > 0 {
 		t.State = string(d.State)
 	}

@@ -178,6 +178,9 @@ func flatTwin(t *iothub.Twin) map[string]any {
 		"deviceId": t.DeviceID, "status": t.Status, "connectionState": t.ConnectionState,
 		"lastActivityTime": t.LastActivityTime.UTC().Format(time.RFC3339), "version": json.Number(strconv.FormatInt(t.Version, 10)),
 	}
+	if t.ModuleID != "" {
+		row["moduleId"] = t.ModuleID
+	}
 	sections := map[string]iothub.Document{"tags": t.Tags, "properties.desired": t.Properties.Desired.Value, "properties.reported": t.Properties.Reported.Value}
 	for name, d := range sections {
 		for _, leaf := range iothub.Flatten(d) {

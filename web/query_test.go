@@ -264,6 +264,24 @@ func TestQueryThrottled(t *testing.T) {
 	}
 }
 
+func TestQueryOfModules(t *testing.T) {
+	b := newBoard(t)
+	b.device("pump-07", `{}`, `{}`)
+	b.module("pump-07", "cam")
+	p := b.get(queryURL("SELECT * FROM devices.modules")).wantStatus(http.StatusOK)
+	p.wantPart("main", "1 module.")
+	if got := p.texts("[data-testid=query-row]"); len(got) != 1 || !strings.Contains(got[0], "pump-07 / cam") {
+		t.Errorf("rows %q", got)
+	}
+	if got := p.href("[data-testid=query-row] a"); got != pump+"/modules/cam" {
+		t.Errorf("it leads to %s", got)
+	}
+	_, body := b.body(http.MethodGet, queryURL("SELECT * FROM devices.modules")+"&format=csv", nil)
+	if !strings.Contains(body, "moduleId") || !strings.Contains(body, "cam") {
+		t.Errorf("as CSV: %s", body)
+	}
+}
+
 func TestQueryExamples(t *testing.T) {
 	b := newBoard(t)
 	b.device("pump-1", `{"location":{"plant":"Redmond43"},"in":"x"}`, `{}`)
