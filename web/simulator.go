@@ -287,6 +287,9 @@ func (s *Server) simulatorStopAllPage(c echo.Context) error {
 	page.Title = text.T(ctx, "simulator.stop-all.title")
 	page.Back = views.Link{Label: text.T(ctx, "simulator.title"), Href: h.simulatorPath()}
 	sum := p.summary(ctx)
+	if sum.Running == 0 {
+		return c.Redirect(http.StatusSeeOther, h.simulatorPath())
+	}
 	sum.Back = h.simulatorPath()
 	return render(c, http.StatusOK, views.SimConfirmPage(page, views.SimConfirmProps{Confirm: views.SimStopAll(ctx, sum)}))
 }
