@@ -39,6 +39,7 @@ type guest struct {
 	since time.Time
 	place *list.Element
 	spoke atomic.Bool
+	left  atomic.Bool
 }
 
 func newLobby() *lobby {
@@ -115,8 +116,11 @@ func (g *guest) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// leave makes room for another one; it may be called again.
+// leave makes room for another one; it may be called again, as each request does.
 func (g *guest) leave() {
+	if g.left.Swap(true) {
+		return
+	}
 	g.lobby.mu.Lock()
 	g.lobby.guests.Remove(g.place)
 	g.lobby.mu.Unlock()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,11 +21,27 @@ const contentJSON = "application/json; charset=utf-8"
 
 const headerErrorCode = "Iothub-Errorcode"
 
+// answers holds memory that answers were printed into, for the next ones.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
 func answer(c echo.Context, status int, v any) error {
-	b, err := iothub.EncodeJSON(v)
+	room := answers.Get().(*[]byte)
+	b, err := iothub.AppendJSON((*room)[:0], v)
 	if err != nil {
 		return err
 	}
+	if err := blob(c, status, b); err != nil {
+		return err // b may still be on its way over HTTP/2
+	}
+	*room = b
+	answers.Put(room)
+	return nil
+}
+
+// blob answers JSON of a known length, which net/http would send in pieces when
+// it is longer than 2 KB.
+func blob(c echo.Context, status int, b []byte) error {
+	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(b)))
 	return c.Blob(status, contentJSON, b)
 }
 
@@ -53,7 +71,7 @@ func (s *restServer) answerError(err error, c echo.Context) {
 	if p := placeOf(err); p != nil {
 		text = withPosition(text, p)
 	}
-	if err := c.Blob(e.Status, contentJSON, text); err != nil {
+	if err := blob(c, e.Status, text); err != nil {
 		log.Info("answer not written", "error", err)
 	}
 }

@@ -1,8 +1,12 @@
 package localhub
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,4 +112,28 @@ func TestThrottledAnswers(t *testing.T) {
 			t.Errorf("%s: %q", protocol, e.Message)
 		}
 	}
+}
+
+// TestLongAnswers asks for more than net/http would measure by itself, from many
+// sides at once: each answer has its length and is whole.
+func TestLongAnswers(t *testing.T) {
+	w := startWire(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		id, text := fmt.Sprint("d", i), strings.Repeat(strconv.Itoa(i), 1000+200*i)
+		w.device(id)
+		wg.Go(func() {
+			for range 20 {
+				r := w.call(http.MethodPatch, "/twins/"+id, `{"tags":{"a":"`+text+`","b":"`+text+`"}}`)
+				var twin iothub.Twin
+				if err := json.Unmarshal([]byte(r.Body), &twin); err != nil || twin.DeviceID != id || twin.Tags["a"] != text {
+					t.Errorf("%s: %d %v\n%s", id, r.Status, err, r.Body)
+				}
+				if r.Header.Get("Content-Length") != strconv.Itoa(len(r.Body)) {
+					t.Errorf("%s: the length of %d bytes is %q", id, len(r.Body), r.Header.Get("Content-Length"))
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

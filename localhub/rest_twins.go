@@ -85,7 +85,7 @@ func answerPage(c echo.Context, p page) error {
 	if p.Continuation != "" {
 		c.Response().Header().Set(headerContinuation, p.Continuation)
 	}
-	return c.Blob(http.StatusOK, contentJSON, arrayOf(p.Rows))
+	return blob(c, http.StatusOK, arrayOf(p.Rows))
 }
 
 // arrayOf joins rows, which are JSON as it goes out: encoding them once more

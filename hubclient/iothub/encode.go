@@ -20,11 +20,15 @@ type appender interface {
 }
 
 // EncodeJSON writes JSON as IoT Hub prints it: <, > and & stay as they are.
-func EncodeJSON(v any) ([]byte, error) {
+func EncodeJSON(v any) ([]byte, error) { return AppendJSON(nil, v) }
+
+// AppendJSON appends what EncodeJSON writes.
+func AppendJSON(out []byte, v any) ([]byte, error) {
 	if a, ok := v.(appender); ok {
-		return a.AppendJSON(nil)
+		return a.AppendJSON(out)
 	}
-	return reflectJSON(v)
+	b, err := reflectJSON(v)
+	return append(out, b...), err
 }
 
 func reflectJSON(v any) ([]byte, error) {
@@ -62,8 +66,7 @@ func AppendValue(out []byte, v any) ([]byte, error) {
 			return append(out, v...), nil
 		}
 	}
-	b, err := reflectJSON(v)
-	return append(out, b...), err
+	return AppendJSON(out, v)
 }
 
 // digits reports whether a number is one without doubt; encoding/json looks at

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,7 +27,7 @@ func TwinETag(counter uint64) ETag {
 // DeviceETag encodes an identity's etag: base64 of decimal digits. (Measured on
 // the real service.)
 func DeviceETag(n uint64) ETag {
-	return ETag(base64.StdEncoding.EncodeToString([]byte(fmt.Sprint(n))))
+	return ETag(base64.StdEncoding.EncodeToString(strconv.AppendUint(nil, n, 10)))
 }
 
 // Header quotes the tag for If-Match; SDKs quote even the star.
