@@ -52,9 +52,6 @@ func ParseValue(data []byte) (any, error) {
 	if !utf8.Valid(data) { // which encoding/json would replace in silence
 		return nil, position(data, invalidUTF8(data), "invalid UTF-8 encoding")
 	}
-	if v, ok := readValue(data); ok {
-		return v, nil
-	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var v any
