@@ -3,15 +3,15 @@ package localhub
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -180,7 +180,7 @@ func (s *restServer) authorize(c echo.Context, right permission) (by caller, err
 		return by, err
 	}
 	known(connectionOf(c))
-	return by, checkVersion(c)
+	return by, checkVersion(c.QueryParam("api-version"))
 }
 
 // guard lets a request through to its operation: first the token, then the
@@ -240,42 +240,18 @@ func (r route) maxBody() int64 {
 	return maxBody
 }
 
+var wellFormedVersion = regexp.MustCompile(`^20\d\d-\d\d-\d\d(-preview)?$`)
+
 // checkVersion accepts any well-formed api-version, which is our choice: the
 // service refuses those it does not know.
-func checkVersion(c echo.Context) error {
-	// Most requests have this parameter alone.
-	if v, first := strings.CutPrefix(c.Request().URL.RawQuery, "api-version="); first && wellFormedVersion(v) {
-		return nil
-	}
-	switch v := c.QueryParam("api-version"); {
-	case v == "":
+func checkVersion(v string) error {
+	if v == "" {
 		return iothub.ErrInvalidVersion.With("the query parameter api-version is missing; use api-version=%s", iothub.APIVersion)
-	case !wellFormedVersion(v):
+	}
+	if !wellFormedVersion.MatchString(v) {
 		return iothub.ErrInvalidVersion.With("api-version %q is not a date; use api-version=%s", v, iothub.APIVersion)
 	}
 	return nil
-}
-
-// wellFormedVersion reports whether v is 20dd-dd-dd, d being a digit, with or
-// without -preview behind it.
-func wellFormedVersion(v string) bool {
-	const form = "20dd-dd-dd"
-	v = strings.TrimSuffix(v, "-preview")
-	if len(v) != len(form) {
-		return false
-	}
-	for i := range len(form) {
-		switch form[i] {
-		case 'd':
-			if v[i] < '0' || v[i] > '9' {
-				return false
-			}
-		case v[i]:
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // capitals are segments below messages that SDKs write with a capital or without.
@@ -319,11 +295,9 @@ func pathParam(c echo.Context, name string) string {
 	return raw
 }
 
-// newRequestID is random and no secret.
 func newRequestID() string {
 	var b [16]byte
-	binary.NativeEndian.PutUint64(b[:8], rand.Uint64())
-	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
+	_, _ = rand.Read(b[:]) // never fails, says its documentation
 	return hex.EncodeToString(b[:])
 }
 

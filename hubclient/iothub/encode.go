@@ -191,25 +191,7 @@ func (t Time) Append(out []byte) []byte {
 	if t.IsZero() {
 		return append(out, unsetTime...)
 	}
-	u := t.UTC() // AppendFormat would read timeLayout each time, which takes five times as long
-	year, month, day := u.Date()
-	hour, minute, second := u.Clock()
-	out = appendPadded(append(out, '"'), year, 4)
-	out = appendPadded(append(out, '-'), int(month), 2)
-	out = appendPadded(append(out, '-'), day, 2)
-	out = appendPadded(append(out, 'T'), hour, 2)
-	out = appendPadded(append(out, ':'), minute, 2)
-	out = appendPadded(append(out, ':'), second, 2)
-	out = appendPadded(append(out, '.'), u.Nanosecond()/100, 7)
-	return append(out, 'Z', '"')
-}
-
-// appendPadded appends a number with zeros before it.
-func appendPadded(out []byte, n, width int) []byte {
-	if width > 1 || n > 9 {
-		out = appendPadded(out, n/10, width-1)
-	}
-	return append(out, '0'+byte(n%10))
+	return append(t.UTC().AppendFormat(append(out, '"'), timeLayout), '"')
 }
 
 const (

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"twinboard/hubclient/iothub"
 )
 
@@ -120,17 +118,6 @@ func TestEncodeTwin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { checkEncoding(t, twin) })
 	}
-}
-
-func TestEncodeTime(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		seconds := rapid.Int64Range(-62_135_596_800, 253_402_300_799).Draw(rt, "seconds") // of the years 1 to 9999
-		at := time.Unix(seconds, rapid.Int64Range(0, 999_999_999).Draw(rt, "nanoseconds")).In(time.FixedZone("", 3600))
-		want := at.UTC().Format(`"2006-01-02T15:04:05.0000000Z"`)
-		if got := string(iothub.Time{Time: at}.Append(nil)); got != want && !at.IsZero() {
-			rt.Fatalf("it is written %s instead of %s", got, want)
-		}
-	})
 }
 
 func TestEncodeRefuses(t *testing.T) {
