@@ -46,8 +46,8 @@ const inShort = `.map(e => e.outerHTML.slice(0, 90).replaceAll("\n", " "))`
 // phone, on paper, with forced colours, without motion, with large text.
 func TestE2ELooks(t *testing.T) {
 	p := startProgram(t, "serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0",
-		"--log-level", "error", "--data", prepare(t, manyStates), "--demo", "5")
-	p.lists(t, 6)
+		"--log-level", "error", "--data", prepare(t, manyStates, longTexts()), "--demo", "5")
+	p.lists(t, 7)
 	browser := startBrowser(t)
 	for name, look := range map[string]func(*tab){
 		"phone": phoneLook, "paper": paperLook, "forced colours": forcedLook, "no motion": stillLook, "large text": largeLook,
@@ -74,6 +74,10 @@ func phoneLook(b *tab) {
 			b.see("#devices-more a[href*='format=csv']")
 			b.none("the menu is cut off", shown("#devices-more a")+`.filter(e => e.getBoundingClientRect().left < 0 || e.getBoundingClientRect().right > innerWidth)`+inShort)
 		}
+		b.open("/h/local/devices")
+		b.click(testid("columns") + " > summary")
+		b.see(".column-choice")
+		b.none("a column to choose hides the next", shown(".column-choice")+`.filter(e => e.scrollHeight > e.offsetHeight)`+inShort)
 		b.fits("/h/local/devices?q=nowhere&state=rejected&conn=offline", "/h/local/devices?col=tags.location.plant,desired.power_level", "/h/local/changes", "/h/local")
 	}
 }
@@ -119,6 +123,13 @@ func paperLook(b *tab) {
 		b.none("not black on white", `[getComputedStyle(document.body)].flatMap(s => [s.color, s.backgroundColor]).filter((c, i) => {
 			const [r, g, b, a = 1] = c.match(/[\d.]+/g).map(Number); return a > 0 && ((r + g + b) / 3 < 128) !== (i === 0) })`)
 	}
+	b.open("/h/local/changes")
+	b.none("the signs of a change stand below each other", shown("[data-kind=state] > .change-what")+`.filter(e => e.offsetHeight > 32)`+inShort)
+	b.open("/h/local/devices/states?view=identity")
+	b.none("printed, though it is about buttons", shown("[data-testid=danger]")+inShort)
+	b.open("/h/local/devices/" + longID)
+	b.none("a long value twice", shown(".long-value > summary")+inShort)
+	b.none("a row that must fit a page but cannot", shown("tr:has(.long-value)")+`.filter(e => getComputedStyle(e).breakInside === "avoid")`+inShort)
 	b.open("/h/local/devices/states")
 	b.none("still folded on paper", shown(".fold")+`.filter(f => [...f.children].some(c => c.tagName !== "SUMMARY" && !c.checkVisibility({contentVisibilityAuto: true}) ))`+inShort)
 }
