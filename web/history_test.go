@@ -275,6 +275,20 @@ func TestHistoryOfTheAddedAgain(t *testing.T) {
 	}
 }
 
+// TestHistoryOfTheShortLived is about a device that was deleted before its first
+// change was written down.
+func TestHistoryOfTheShortLived(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-07", `{}`, `{"interval":60}`)
+	if err := b.client.DeleteDevice(t.Context(), "pump-07", nil); err != nil {
+		t.Fatal(err)
+	}
+	if list := b.entries(2, store.JournalQuery{}); !list[0].Deletion() || list[1].Section != store.Desired {
+		t.Errorf("%+v", list)
+	}
+}
+
 func TestEndedLives(t *testing.T) {
 	now := time.Now()
 	version := func(n int64, ago time.Duration) store.Entry {

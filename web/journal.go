@@ -232,7 +232,7 @@ func (j *journal) flush(ctx context.Context, held time.Duration) {
 	for _, n := range list {
 		entries = append(entries, j.writes(ctx, n)...)
 		if n.Removed {
-			entries = append(entries, j.deleted(ctx, n)...)
+			entries = append(entries, j.deleted(ctx, n, entries)...)
 		}
 		j.unsettle(n)
 	}

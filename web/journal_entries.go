@@ -101,11 +101,17 @@ func (j *journal) ownSince(ctx context.Context, id string, section store.Section
 }
 
 // deleted says that a device, with its modules, or one module was deleted: each
-// that has a history. One of the same id that is added later is another.
-func (j *journal) deleted(ctx context.Context, n noted) (list []store.Entry) {
+// that has a history, if only among the entries about to be written. One of the
+// same id that is added later is another.
+func (j *journal) deleted(ctx context.Context, n noted, unwritten []store.Entry) (list []store.Entry) {
 	modules, err := j.store.JournalModules(ctx, j.hub.Slug, n.DeviceID)
 	if err != nil {
 		j.log.Error("journal cannot be read", "device_id", n.DeviceID, "error", err)
+	}
+	for _, e := range unwritten {
+		if e.DeviceID == n.DeviceID && !slices.Contains(modules, e.ModuleID) {
+			modules = append(modules, e.ModuleID)
+		}
 	}
 	for _, module := range modules {
 		if n.Change.Kind != "" && n.Change.ModuleID != module {
