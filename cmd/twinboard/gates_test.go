@@ -30,8 +30,7 @@ var faults = map[string]func(http.ResponseWriter, *http.Request) (answered bool)
 	// It tells nothing by itself, and takes its time over a twin asked for by its id.
 	"sluggish": func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/changes" {
-			w.WriteHeader(http.StatusNotFound)
-			return true
+			return refuse(w, iothub.ErrResourceNotFound)
 		}
 		if strings.HasPrefix(r.URL.Path, "/twins/") {
 			select {
@@ -59,8 +58,12 @@ var faults = map[string]func(http.ResponseWriter, *http.Request) (answered bool)
 }
 
 func throttle(w http.ResponseWriter, _ *http.Request) bool {
-	w.WriteHeader(iothub.ErrThrottling.Status)
-	_, _ = w.Write(iothub.ErrThrottling.ServiceBody("")) // the client would notice
+	return refuse(w, iothub.ErrThrottling)
+}
+
+func refuse(w http.ResponseWriter, e *iothub.Error) bool {
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(e.ServiceBody("")) // the client would notice
 	return true
 }
 
