@@ -17,7 +17,8 @@ import (
 type Bulk struct {
 	ID, Hub    string
 	Act, Phase string
-	At         time.Time // when it began
+	At         time.Time       // when it began
+	Patch      iothub.Document // of a section of each twin; nil for acts on something else
 	Items      []BulkItem
 }
 
@@ -29,6 +30,7 @@ type BulkItem struct {
 	Made     json.RawMessage
 	State    string
 	Error    json.RawMessage // why it failed
+	Old      iothub.Document // the values that the patch replaced; nil for none
 }
 
 // BulkResult is what became of the device at a place of an act.
@@ -36,23 +38,33 @@ type BulkResult struct {
 	Place int
 	State string
 	Error json.RawMessage
+	Old   iothub.Document
 }
 
 // StartBulk keeps an act that begins.
 func (s *Store) StartBulk(ctx context.Context, b Bulk) error {
 	err := inTx(ctx, s.db, func(tx *sql.Tx) (err error) {
-		_, err = tx.ExecContext(ctx, `INSERT INTO bulk (id, hub, act, phase, at) VALUES (?, ?, ?, ?, ?)`, b.ID, b.Hub, b.Act, b.Phase, micros(b.At))
+		patch, err := json.Marshal(b.Patch)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO bulk (id, hub, act, phase, at, patch) VALUES (?, ?, ?, ?, ?, ?)`,
+			b.ID, b.Hub, b.Act, b.Phase, micros(b.At), string(patch))
 		if err != nil {
 			return err
 		}
 		insert, err := tx.PrepareContext(ctx,
-			`INSERT INTO bulk_item (bulk, place, device_id, etag, line, made, state, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+			`INSERT INTO bulk_item (bulk, place, device_id, etag, line, made, state, error, old) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, insert.Close()) }()
 		for place, i := range b.Items {
-			_, err := insert.ExecContext(ctx, b.ID, place, i.DeviceID, string(i.ETag), i.Line, jsonText(i.Made), i.State, jsonText(i.Error))
+			old, err := json.Marshal(i.Old)
+			if err != nil {
+				return err
+			}
+			_, err = insert.ExecContext(ctx, b.ID, place, i.DeviceID, string(i.ETag), i.Line, jsonText(i.Made), i.State, jsonText(i.Error), string(old))
 			if err != nil {
 				return err
 			}
@@ -74,13 +86,17 @@ func (s *Store) SetBulk(ctx context.Context, id, phase string, results ...BulkRe
 		if _, err := tx.ExecContext(ctx, `UPDATE bulk SET phase = ? WHERE id = ?`, phase, id); err != nil {
 			return err
 		}
-		update, err := tx.PrepareContext(ctx, `UPDATE bulk_item SET state = ?, error = ? WHERE bulk = ? AND place = ?`)
+		update, err := tx.PrepareContext(ctx, `UPDATE bulk_item SET state = ?, error = ?, old = ? WHERE bulk = ? AND place = ?`)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, update.Close()) }()
 		for _, r := range results {
-			if _, err := update.ExecContext(ctx, r.State, jsonText(r.Error), id, r.Place); err != nil {
+			old, err := json.Marshal(r.Old)
+			if err != nil {
+				return err
+			}
+			if _, err := update.ExecContext(ctx, r.State, jsonText(r.Error), string(old), id, r.Place); err != nil {
 				return err
 			}
 		}
@@ -102,8 +118,12 @@ func (s *Store) DropBulk(ctx context.Context, id string) error {
 
 // Bulks returns the acts on a hub's devices, oldest first.
 func (s *Store) Bulks(ctx context.Context, hub string) (list []Bulk, err error) {
+	patches, err := s.bulkPatches(ctx, hub)
+	if err != nil {
+		return nil, fmt.Errorf("bulks of %s: %w", hub, err)
+	}
 	rows, err := s.db.QueryContext(ctx,
-		`SELECT id, act, phase, at, device_id, etag, line, made, state, error
+		`SELECT id, act, phase, at, device_id, etag, line, made, state, error, old
 		 FROM bulk JOIN bulk_item ON bulk = id WHERE hub = ? ORDER BY at, id, place`, hub)
 	if err != nil {
 		return nil, fmt.Errorf("bulks of %s: %w", hub, err)
@@ -115,7 +135,7 @@ func (s *Store) Bulks(ctx context.Context, hub string) (list []Bulk, err error) 
 			return nil, fmt.Errorf("bulks of %s: %w", hub, err)
 		}
 		if n := len(list); n == 0 || list[n-1].ID != b.ID {
-			b.Hub = hub
+			b.Hub, b.Patch = hub, patches[b.ID]
 			list = append(list, b)
 		}
 		last := &list[len(list)-1]
@@ -124,12 +144,36 @@ func (s *Store) Bulks(ctx context.Context, hub string) (list []Bulk, err error) 
 	return list, rows.Err()
 }
 
+// bulkPatches are the patches of the acts that have one: each is read once, not
+// with every device.
+func (s *Store) bulkPatches(ctx context.Context, hub string) (patches map[string]iothub.Document, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, patch FROM bulk WHERE hub = ? AND patch <> 'null'`, hub)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	patches = map[string]iothub.Document{}
+	for rows.Next() {
+		var id, patch string
+		if err := rows.Scan(&id, &patch); err != nil {
+			return nil, err
+		}
+		if patches[id], err = document(patch); err != nil {
+			return nil, err
+		}
+	}
+	return patches, rows.Err()
+}
+
 func scanBulk(rows *sql.Rows) (b Bulk, i BulkItem, err error) {
 	var (
-		at           int64
-		made, failed string
+		at                int64
+		made, failed, old string
 	)
-	err = rows.Scan(&b.ID, &b.Act, &b.Phase, &at, &i.DeviceID, &i.ETag, &i.Line, &made, &i.State, &failed)
+	err = rows.Scan(&b.ID, &b.Act, &b.Phase, &at, &i.DeviceID, &i.ETag, &i.Line, &made, &i.State, &failed, &old)
+	if err != nil {
+		return b, i, err
+	}
 	b.At = fromMicros(at)
 	if made != "null" {
 		i.Made = json.RawMessage(made)
@@ -137,5 +181,6 @@ func scanBulk(rows *sql.Rows) (b Bulk, i BulkItem, err error) {
 	if failed != "null" {
 		i.Error = json.RawMessage(failed)
 	}
+	i.Old, err = document(old)
 	return b, i, err
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"twinboard/hubclient/iothub"
 )
 
 func TestBulk(t *testing.T) {
@@ -17,7 +19,10 @@ func TestBulk(t *testing.T) {
 		{DeviceID: "O'Neil", ETag: "A", State: "waiting"}, {DeviceID: "100%", Line: 3, Made: json.RawMessage(`{"tags":{"n":1.0}}`), State: "waiting"},
 	}}
 	second := first
-	second.ID, second.At, second.Items = "a", noon.Add(time.Second), first.Items[:1]
+	second.ID, second.At, second.Items = "a", noon.Add(time.Second), []BulkItem{
+		{DeviceID: "100%", State: "waiting", Old: iothub.Document{"interval": json.Number("1.0"), "mode": nil}},
+	}
+	second.Act, second.Patch = "desired-back", iothub.Document{"interval": json.Number("2"), "mode": "eco"}
 	elsewhere := first
 	elsewhere.ID, elsewhere.Hub = "c", "cloud"
 	for _, b := range []Bulk{second, first, elsewhere} {
@@ -29,7 +34,8 @@ func TestBulk(t *testing.T) {
 		t.Error("one act was begun twice")
 	}
 	failed := json.RawMessage(`{"code":"DeviceNotFound"}`)
-	if err := s.SetBulk(ctx, "b", "stopped", BulkResult{0, "done", nil}, BulkResult{1, "failed", failed}); err != nil {
+	if err := s.SetBulk(ctx, "b", "stopped",
+		BulkResult{Place: 0, State: "done", Old: iothub.Document{"n": json.Number("1.0"), "new": nil}}, BulkResult{Place: 1, State: "failed", Error: failed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -39,6 +45,7 @@ func TestBulk(t *testing.T) {
 	want := first
 	want.Phase = "stopped"
 	want.Items = []BulkItem{first.Items[0], first.Items[1]}
+	want.Items[0].Old = iothub.Document{"n": json.Number("1.0"), "new": nil}
 	want.Items[0].State, want.Items[1].State, want.Items[1].Error = "done", "failed", failed
 	got, err := s.Bulks(ctx, "local")
 	if d := cmp.Diff([]Bulk{want, second}, got); d != "" || err != nil {

@@ -134,3 +134,10 @@ CREATE INDEX journal_device ON journal (hub, device_id, module_id, at);
 CREATE INDEX journal_own ON journal (hub, own, at);
 CREATE INDEX journal_hub ON journal (hub, at);
 CREATE INDEX journal_section ON journal (hub, section, at);
+
+-- step 6
+-- Acts that change a section of many twins: what each gets, and what that
+-- replaced, null for what was new. An act that takes another back keeps the
+-- other's patch, and as old what to put back.
+ALTER TABLE bulk ADD COLUMN patch TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE bulk_item ADD COLUMN old TEXT NOT NULL DEFAULT 'null';
