@@ -169,6 +169,10 @@ type TwinEditProps struct {
 	Size       SizeProps
 	Based      string // the version the form began with, as a sentence
 	CancelHref string
+	// Many is that it is about many twins: rows say what is set and what removed,
+	// and Names are offered.
+	Many  bool
+	Names []string
 }
 
 // EditRow is one setting being edited.
@@ -246,6 +250,25 @@ func flag(b bool) string {
 		return "1"
 	}
 	return ""
+}
+
+// addLabel is the message of the button that adds a row.
+func (p TwinEditProps) addLabel() string {
+	switch {
+	case p.Many:
+		return "bulk.edit.add." + p.Section
+	case p.Section == "tags":
+		return "twin.add.tag"
+	}
+	return "twin.add"
+}
+
+// nameAttrs offer the names that there are.
+func (p TwinEditProps) nameAttrs() templ.Attributes {
+	if p.Many && len(p.Names) > 0 {
+		return templ.Attributes{"list": "edit-names", "autocomplete": "off"}
+	}
+	return nil
 }
 
 // control is the kind of field for a value; what is no boolean yet cannot be

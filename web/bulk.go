@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"twinboard/feed"
-	"twinboard/hubclient"
 	"twinboard/hubclient/fleet"
 	"twinboard/hubclient/iothub"
+	"twinboard/web/store"
 )
 
 // The acts of a bulk change, as addresses and messages name them.
@@ -19,11 +19,17 @@ const (
 	actDisable = "disable"
 	actDelete  = "delete"
 	actCreate  = "create"
+	actTags    = "tags"
+	actDesired = "desired"
+	// These two take a change of tags or desired properties back.
+	actTagsBack    = "tags-back"
+	actDesiredBack = "desired-back"
 )
 
 // The phases of a bulk change.
 const (
-	phaseAsked   = "asked" // waits for a person's yes
+	phaseChosen  = "chosen" // waits for what to change
+	phaseAsked   = "asked"  // waits for a person's yes
 	phaseRunning = "running"
 	phaseStopped = "stopped" // by a person, or because the hub gave no answer
 	// phaseInterrupted is that the program ended meanwhile.
@@ -39,17 +45,20 @@ const (
 	itemFailed  = "failed"
 	// itemUnsure was sent, and the answer is still to come or was never seen.
 	itemUnsure = "unsure"
+	// itemLeft is that others have changed since what an undo was to take back.
+	itemLeft = "left"
 )
 
 // bulkItem is one device of a bulk change.
 type bulkItem struct {
 	id    string
-	place int         // in the bulk change
-	etag  iothub.ETag // of the identity that the person saw; "" for whatever it is now
-	line  int         // of the text it comes from, 0 for none
-	made  newDevice   // what to register
+	place int             // in the bulk change
+	etag  iothub.ETag     // of the identity that the person saw; "" for whatever it is now
+	line  int             // of the text it comes from, 0 for none
+	made  newDevice       // what to register
+	old   iothub.Document // of a twin: what the patch replaced, or what to put back
 	state string
-	err   error // why it failed
+	err   error // why it failed, or was left in part
 }
 
 // newDevice is a device to register.
@@ -72,7 +81,10 @@ type bulk struct {
 	keeper  bulkKeeper
 	// forget is told of deleted devices.
 	forget func(ctx context.Context, id string)
-	undoes *bulk // the one that this takes back, or nil
+	// record writes changes of twins into the journal.
+	record func(ctx context.Context, entries ...store.Entry) error
+	patch  iothub.Document // of a section of each twin; what is taken back, of an undo
+	undoes *bulk           // the one that this takes back, or nil
 
 	mu    sync.Mutex
 	phase string
@@ -85,7 +97,7 @@ type bulk struct {
 
 // bulkCounts says how far a bulk change is; waiting are those of which no outcome
 // is known, unsure among them.
-type bulkCounts struct{ total, waiting, unsure, done, already, failed int }
+type bulkCounts struct{ total, waiting, unsure, done, already, failed, left int }
 
 // newBulk makes a bulk change that waits to be begun.
 func (s *Server) newBulk(h *Hub, act string, items []bulkItem) *bulk {
@@ -95,6 +107,10 @@ func (s *Server) newBulk(h *Hub, act string, items []bulkItem) *bulk {
 	return &bulk{
 		id: randomHex(6), act: act, hub: h, changed: feed.New[struct{}](1), phase: phaseAsked, items: items, keeper: bulkKeeper{s.store, s.now, s.log},
 		forget: func(ctx context.Context, id string) { s.forgetSimulated(ctx, h, id) },
+		record: func(ctx context.Context, entries ...store.Entry) error {
+			_, err := s.journals[h].record(ctx, entries...)
+			return err
+		},
 	}
 }
 
@@ -123,6 +139,8 @@ func (b *bulk) counts() bulkCounts {
 			c.already++
 		case itemFailed:
 			c.failed++
+		case itemLeft:
+			c.left++
 		}
 	}
 	return c
@@ -145,7 +163,7 @@ func (b *bulk) begin(base context.Context, from ...string) (context.Context, boo
 func (b *bulk) again(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.phase == phaseRunning || b.phase == phaseAsked {
+	if b.phase == phaseRunning || b.phase == phaseAsked || b.phase == phaseChosen {
 		return nil
 	}
 	var list []bulkItem
@@ -276,124 +294,8 @@ func (b *bulk) note(ctx context.Context, chunk []bulkItem) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, i := range chunk {
-		b.items[i.place].state, b.items[i.place].err = i.state, i.err
+		item := &b.items[i.place]
+		item.state, item.err, item.old = i.state, i.err, i.old
 	}
 	return b.keeper.items(ctx, b, chunk)
-}
-
-// do carries a chunk out. The error is one that the next request would meet too.
-func (b *bulk) do(base, stopping context.Context, chunk []bulkItem) (err error) {
-	if err := b.look(stopping, chunk); err != nil || stopping.Err() != nil {
-		return err
-	}
-	chunk = slices.DeleteFunc(chunk, func(i bulkItem) bool { return i.state != itemWaiting })
-	defer func() { err = errors.Join(err, b.note(base, chunk)) }()
-	requests := make([]hubclient.BulkItem, len(chunk))
-	if err := b.prepare(stopping, chunk, requests); err != nil {
-		return err
-	}
-	var send []hubclient.BulkItem
-	for n := range chunk {
-		if chunk[n].state == itemWaiting && requests[n].Mode != "" {
-			chunk[n].state = itemUnsure
-			send = append(send, requests[n])
-		}
-	}
-	if len(send) == 0 {
-		return nil
-	}
-	if err := b.note(base, chunk); err != nil {
-		unsend(chunk)
-		return err // nothing is sent that could be forgotten
-	}
-	result, err := b.send(base, stopping, send)
-	switch {
-	case err != nil && stopping.Err() != nil && isThrottled(err):
-		unsend(chunk) // it was not executed
-		return nil
-	case err != nil && base.Err() != nil:
-		return err // the program ends before the answer
-	}
-	b.settle(base, chunk, result, err)
-	return err
-}
-
-// unsend makes what was not sent after all wait on.
-func unsend(chunk []bulkItem) {
-	for n := range chunk {
-		if chunk[n].state == itemUnsure {
-			chunk[n].state = itemWaiting
-		}
-	}
-}
-
-func isThrottled(err error) bool {
-	_, throttled := errors.AsType[*hubclient.ThrottledError](err)
-	return throttled
-}
-
-// send sends a request once it is let. A throttled request was not executed, so
-// that it may be sent again.
-func (b *bulk) send(base, stopping context.Context, items []hubclient.BulkItem) (iothub.BulkResult, error) {
-	for {
-		result, err := b.hub.Client.Bulk(base, items)
-		slow, throttled := errors.AsType[*hubclient.ThrottledError](err)
-		if !throttled {
-			return result, err
-		}
-		b.waiting(slow.RetryAfter)
-		select {
-		case <-time.After(slow.RetryAfter):
-			b.waiting(0)
-		case <-stopping.Done():
-			return result, err
-		}
-	}
-}
-
-// waiting tells the page that the hub asked to slow down.
-func (b *bulk) waiting(wait time.Duration) {
-	b.mu.Lock()
-	b.until = time.Time{}
-	if wait > 0 {
-		b.until = time.Now().Add(wait)
-	}
-	b.mu.Unlock()
-	b.changed.Publish(struct{}{})
-}
-
-// settle keeps what became of a chunk that was sent.
-func (b *bulk) settle(ctx context.Context, chunk []bulkItem, result iothub.BulkResult, err error) {
-	refused := map[string]iothub.BulkError{}
-	for _, e := range result.Errors {
-		refused[e.DeviceID] = e
-	}
-	for n := range chunk {
-		i := &chunk[n]
-		if i.state != itemUnsure {
-			continue
-		}
-		e, no := refused[i.id]
-		switch {
-		case err != nil:
-			i.state, i.err = itemFailed, err
-		case !no:
-			i.state = itemDone
-		case b.act == actDelete && e.ErrorCode == iothub.ErrDeviceNotFound.Code:
-			i.state = itemAlready
-		default:
-			i.state, i.err = itemFailed, bulkRefusal(e)
-		}
-		if b.act == actDelete && i.state != itemFailed {
-			b.forget(ctx, i.id)
-		}
-	}
-}
-
-// bulkRefusal is a refusal by the name that the same has elsewhere.
-func bulkRefusal(e iothub.BulkError) error {
-	if e.ErrorCode == iothub.ErrETagDoesNotMatch.Code {
-		return iothub.ErrPreconditionFailed
-	}
-	return &iothub.Error{Code: e.ErrorCode, Status: iothub.ErrBulkFailure.Status, Message: e.ErrorStatus}
 }

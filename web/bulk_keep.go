@@ -32,9 +32,9 @@ func (k bulkKeeper) begin(ctx context.Context, b *bulk) error {
 	if kept {
 		return k.store.SetBulk(context.WithoutCancel(ctx), b.id, phaseRunning)
 	}
-	whole := store.Bulk{ID: b.id, Hub: b.hub.Slug, Act: b.act, Phase: phaseRunning, At: k.now()}
+	whole := store.Bulk{ID: b.id, Hub: b.hub.Slug, Act: b.act, Phase: phaseRunning, At: k.now(), Patch: b.patch}
 	for _, i := range items {
-		item := store.BulkItem{DeviceID: i.id, ETag: i.etag, Line: i.line, State: i.state}
+		item := store.BulkItem{DeviceID: i.id, ETag: i.etag, Line: i.line, State: i.state, Old: i.old}
 		if b.act == actCreate {
 			var err error
 			if item.Made, err = json.Marshal(keptDeviceOf(i.made)); err != nil {
@@ -69,7 +69,7 @@ func (k bulkKeeper) phase(ctx context.Context, b *bulk) error {
 func resultsOf(items []bulkItem) ([]store.BulkResult, error) {
 	results := make([]store.BulkResult, len(items))
 	for n, i := range items {
-		results[n] = store.BulkResult{Place: i.place, State: i.state}
+		results[n] = store.BulkResult{Place: i.place, State: i.state, Old: i.old}
 		if i.err == nil {
 			continue
 		}
@@ -104,6 +104,8 @@ type keptError struct {
 	Sent    bool                     `json:"sent,omitempty"`
 	Skew    time.Duration            `json:"skew,omitempty"`
 	Keyless bool                     `json:"keyless,omitempty"`
+	Limit   *iothub.LimitError       `json:"limit,omitempty"`
+	Left    []string                 `json:"left,omitempty"` // paths that others have changed
 }
 
 func keptErrorOf(err error) keptError {
@@ -112,6 +114,12 @@ func keptErrorOf(err error) keptError {
 	}
 	if away, ok := errors.AsType[*hubclient.ConnectionError](err); ok {
 		return keptError{Kind: away.Kind, Host: away.Host, Sent: away.Sent, Skew: away.Skew, Message: away.Err.Error()}
+	}
+	if limit, ok := errors.AsType[*iothub.LimitError](err); ok {
+		return keptError{Limit: limit}
+	}
+	if left, ok := errors.AsType[*leftAloneError](err); ok {
+		return keptError{Left: left.paths}
 	}
 	return keptError{Message: err.Error(), Keyless: errors.Is(err, errKeyless)}
 }
@@ -124,6 +132,10 @@ func (e keptError) err() error {
 		return &hubclient.ConnectionError{Kind: e.Kind, Host: e.Host, Sent: e.Sent, Skew: e.Skew, Err: errors.New(e.Message)}
 	case e.Keyless:
 		return errKeyless
+	case e.Limit != nil:
+		return e.Limit
+	case e.Left != nil:
+		return &leftAloneError{e.Left}
 	}
 	return errors.New(e.Message)
 }
@@ -152,7 +164,7 @@ func (s *Server) loadBulks(ctx context.Context) error {
 func (s *Server) loadBulk(h *Hub, kept store.Bulk) (*bulk, error) {
 	items := make([]bulkItem, len(kept.Items))
 	for n, i := range kept.Items {
-		items[n] = bulkItem{id: i.DeviceID, etag: i.ETag, line: i.Line}
+		items[n] = bulkItem{id: i.DeviceID, etag: i.ETag, line: i.Line, old: i.Old}
 		if i.Made != nil {
 			var made keptDevice
 			numbers := json.NewDecoder(bytes.NewReader(i.Made))
@@ -164,7 +176,7 @@ func (s *Server) loadBulk(h *Hub, kept store.Bulk) (*bulk, error) {
 		}
 	}
 	b := s.newBulk(h, kept.Act, items)
-	b.id, b.phase, b.kept = kept.ID, kept.Phase, true
+	b.id, b.phase, b.kept, b.patch = kept.ID, kept.Phase, true, kept.Patch
 	if b.phase == phaseRunning {
 		b.phase = phaseInterrupted
 	}

@@ -11,6 +11,7 @@ import (
 
 	"twinboard/feed"
 	"twinboard/hubclient/fleet"
+	"twinboard/hubclient/iothub"
 	"twinboard/views"
 	"twinboard/views/text"
 )
@@ -33,7 +34,7 @@ func (s *Server) bulkNew(c echo.Context) error {
 		return badForm(err)
 	}
 	h := hubOf(c)
-	act := oneOf(form.Get("act"), actEnable, actDisable, actDelete)
+	act := oneOf(form.Get("act"), actEnable, actDisable, actDelete, actTags, actDesired)
 	if act == "" {
 		return badForm(fmt.Errorf("no act %q", form.Get("act")))
 	}
@@ -62,10 +63,14 @@ func (s *Server) askBulk(c echo.Context, act string, items []bulkItem) error {
 }
 
 func (s *Server) offerBulk(c echo.Context, b *bulk) error {
+	to := b.hub.bulkPath(b.id)
+	if act, ok := twinActs[b.act]; ok && !act.back {
+		b.phase, to = phaseChosen, b.hub.bulkEditPath(b.id)
+	}
 	if err := s.bulks.add(c.Request().Context(), b); err != nil {
 		return err
 	}
-	return goTo(c, b.hub.bulkPath(b.id))
+	return goTo(c, to)
 }
 
 // bulkPage asks, or says how far it is.
@@ -76,8 +81,11 @@ func (s *Server) showBulk(c echo.Context, status int, mistake string) error {
 	if err != nil {
 		return err
 	}
-	if c.QueryParam("format") == "csv" {
+	switch {
+	case c.QueryParam("format") == "csv":
 		return bulkCSV(c, b)
+	case b.at() == phaseChosen && !wantsJSON(c):
+		return goTo(c, b.hub.bulkEditPath(b.id))
 	}
 	page, err := s.frame(c, "devices", b.source(nil))
 	if err != nil {
@@ -164,7 +172,9 @@ func (s *Server) bulkLeave(c echo.Context) error {
 }
 
 // inverses are the acts that take an act back.
-var inverses = map[string]string{actEnable: actDisable, actDisable: actEnable, actCreate: actDelete}
+var inverses = map[string]string{
+	actEnable: actDisable, actDisable: actEnable, actCreate: actDelete, actTags: actTagsBack, actDesired: actDesiredBack,
+}
 
 // bulkUndo asks about taking back what was done, on a page of its own.
 func (s *Server) bulkUndo(c echo.Context) error {
@@ -185,14 +195,14 @@ func (s *Server) bulkUndo(c echo.Context) error {
 	}
 	var items []bulkItem
 	for _, i := range done {
-		item := bulkItem{id: i.id}
+		item := bulkItem{id: i.id, old: i.old}
 		if d, known := b.hub.Fleet.Get(i.id); known && act == actDelete {
 			item.etag = d.Identity().ETag // a status is set back whatever else has changed since
 		}
 		items = append(items, item)
 	}
 	undo := s.newBulk(b.hub, act, items)
-	undo.undoes = b
+	undo.undoes, undo.patch = b, b.patch
 	return s.offerBulk(c, undo)
 }
 
@@ -205,7 +215,7 @@ func (b *bulk) word() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case len(b.items) <= freely && (b.act == actEnable || b.act == actCreate):
+	case len(b.items) <= freely && b.act != actDisable && b.act != actDelete:
 		return ""
 	case len(b.items) == 1:
 		return b.items[0].id
@@ -215,15 +225,17 @@ func (b *bulk) word() string {
 
 // bulkData is a bulk change as JSON.
 type bulkData struct {
-	Act     string         `json:"act"`
-	Phase   string         `json:"phase"`
-	Total   int            `json:"total"`
-	Waiting int            `json:"waiting"`
-	Unsure  int            `json:"unsure"` // of those waiting: sent, but the answer was never seen
-	Done    int            `json:"done"`
-	Already int            `json:"already"` // were as wanted
-	Failed  int            `json:"failed"`
-	Devices []bulkItemData `json:"devices"`
+	Act     string          `json:"act"`
+	Phase   string          `json:"phase"`
+	Total   int             `json:"total"`
+	Waiting int             `json:"waiting"`
+	Unsure  int             `json:"unsure"` // of those waiting: sent, but the answer was never seen
+	Done    int             `json:"done"`
+	Already int             `json:"already"` // were as wanted
+	Failed  int             `json:"failed"`
+	Left    int             `json:"left,omitempty"`  // changed by others since what is taken back
+	Patch   iothub.Document `json:"patch,omitempty"` // of tags or desired; what is taken back, of an undo
+	Devices []bulkItemData  `json:"devices"`
 }
 
 type bulkItemData struct {
@@ -237,7 +249,7 @@ func (b *bulk) data() bulkData {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.counts()
-	data := bulkData{Act: b.act, Phase: b.phase, Total: n.total, Waiting: n.waiting, Unsure: n.unsure, Done: n.done, Already: n.already, Failed: n.failed, Devices: []bulkItemData{}}
+	data := bulkData{Act: b.act, Phase: b.phase, Total: n.total, Waiting: n.waiting, Unsure: n.unsure, Done: n.done, Already: n.already, Failed: n.failed, Left: n.left, Patch: b.patch, Devices: []bulkItemData{}}
 	for _, i := range b.items {
 		item := bulkItemData{DeviceID: i.id, Line: i.line, State: i.state}
 		if i.err != nil {

@@ -68,10 +68,15 @@ const (
 // readPatience is how long reads of identities may wait for a throttled hub.
 const readPatience = time.Hour
 
+// patient lets reads wait until the hub has time again.
+func (b *bulk) patient(ctx context.Context) context.Context {
+	return hubclient.WithPatience(ctx, hubclient.Patience{Max: readPatience, Notify: b.waiting})
+}
+
 // each reads something of the hub for every device of a chunk, some at a time. The
 // error is one that other devices would meet too.
 func (b *bulk) each(ctx context.Context, chunk []bulkItem, read func(ctx context.Context, n int) error) error {
-	ctx = hubclient.WithPatience(ctx, hubclient.Patience{Max: readPatience, Notify: b.waiting})
+	ctx = b.patient(ctx)
 	slots := make(chan struct{}, readersCloud)
 	if b.hub.Local {
 		slots = make(chan struct{}, readersLocal)
@@ -117,6 +122,10 @@ func (b *bulk) lookAt(ctx context.Context, i *bulkItem) error {
 	there := err == nil
 	if err != nil && !isGone(err) {
 		return err
+	}
+	if _, ok := twinActs[b.act]; ok && there {
+		b.work(i, t)
+		return nil
 	}
 	i.state = itemWaiting
 	switch b.act {

@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
 	"twinboard/hubclient/fleet"
+	"twinboard/hubclient/iothub"
 	"twinboard/views"
 	"twinboard/views/text"
 )
@@ -19,13 +21,14 @@ const (
 
 // selectProps is the bar below the list.
 func selectProps(ctx context.Context, h *Hub, l listing, list fleet.Page) views.SelectProps {
+	many := text.T(ctx, "devices.select.many")
 	p := views.SelectProps{
 		Action: l.href(h.path()+"/bulk", func(*listing) {}),
-		One:    text.T(ctx, "devices.select.one"), Many: text.T(ctx, "devices.select.many"),
-		All: text.T(ctx, "devices.select.all", "Count", list.Total), Page: text.T(ctx, "devices.select.page", "Count", len(list.Devices)),
+		One:    text.T(ctx, "devices.select.one"), Many: many,
+		All: strings.ReplaceAll(many, "{n}", text.Number(ctx, list.Total)), Page: text.T(ctx, "devices.select.page", "Count", len(list.Devices)),
 	}
 	if list.Total > len(list.Devices) {
-		p.AllLabel = p.All
+		p.AllLabel = text.T(ctx, "devices.select.all", "Count", list.Total)
 	}
 	return p
 }
@@ -46,6 +49,12 @@ func (s *Server) bulkProps(ctx context.Context, b *bulk) views.BulkProps {
 	if word != "" {
 		p.Ask.Prompt = text.T(ctx, "form.type-to-confirm", "Word", word)
 	}
+	switch act, ok := twinActs[b.act]; {
+	case ok && act.back:
+		p.Ask.Note = text.T(ctx, "bulk.back.note")
+	case ok:
+		p.Sets = setProps(ctx, act, b.patch)
+	}
 	if b.phase == phaseAsked {
 		p.Items, p.More = b.preview(ctx)
 		return p
@@ -57,6 +66,12 @@ func (s *Server) bulkProps(ctx context.Context, b *bulk) views.BulkProps {
 	}
 	if n.already > 0 {
 		p.Already = text.T(ctx, "bulk.already."+b.act, "Count", n.already)
+	}
+	if n.left > 0 {
+		p.Left = text.T(ctx, "bulk.left", "Count", n.left)
+	}
+	if b.act == actDesired && b.phase != phaseRunning && n.done > 0 {
+		p.Applied = text.T(ctx, "bulk.applied")
 	}
 	if n.unsure > 0 && b.phase != phaseRunning {
 		p.Unsure = text.T(ctx, "bulk.unsure", "Count", n.unsure)
@@ -99,12 +114,50 @@ func (b *bulk) preview(ctx context.Context) (items []views.BulkItem, more string
 		if b.act == actCreate {
 			item.Href, item.Text = "", i.made.describe(ctx)
 		}
+		item.Changes, item.Rest = b.brief(ctx, i)
 		items = append(items, item)
 	}
 	if left := len(b.items) - len(items); left > 0 {
 		more = text.T(ctx, "bulk.more", "Count", left)
 	}
 	return items, more
+}
+
+// brief are the first values that an act changed in a twin, or would put back, and
+// how many more there are.
+func (b *bulk) brief(ctx context.Context, i bulkItem) (list []views.ChangeProps, rest string) {
+	written := iothub.Merge(nil, named(b.patch, i.old))
+	from, to := iothub.Merge(nil, i.old), written
+	if twinActs[b.act].back {
+		from, to = to, from
+	}
+	return firstChanges(ctx, changes(from, to), fewChanges)
+}
+
+// firstChanges are the first of some changes, and how many more there are.
+func firstChanges(ctx context.Context, all []leafChange, most int) (list []views.ChangeProps, rest string) {
+	for _, c := range all[:min(most, len(all))] {
+		list = append(list, views.ChangeProps{Path: c.Path.String(), Old: briefValue(c.Old), New: briefValue(c.New)})
+	}
+	if more := len(all) - len(list); more > 0 {
+		rest = text.T(ctx, "changes.more", "Count", more)
+	}
+	return list, rest
+}
+
+// named is the part of a patch at the places that old names.
+func named(patch, old map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, o := range old {
+		written, isObject := patch[k].(map[string]any)
+		former, wasObject := o.(map[string]any)
+		if isObject && wasObject {
+			out[k] = named(written, former)
+		} else {
+			out[k] = patch[k]
+		}
+	}
+	return out
 }
 
 // describe says what a new device gets. Keys are only mentioned.
@@ -129,7 +182,7 @@ func (d newDevice) describe(ctx context.Context) string {
 // held.
 func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, more string) {
 	left := 0
-	for _, state := range []string{itemFailed, itemUnsure, itemDone, itemAlready} {
+	for _, state := range []string{itemFailed, itemUnsure, itemLeft, itemDone, itemAlready} {
 		for _, i := range b.items {
 			switch {
 			case i.state != state, state == itemUnsure && b.phase == phaseRunning:
@@ -145,6 +198,9 @@ func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, 
 			if i.err != nil {
 				item.Text = s.reason(ctx, b.hub, i.id, i.err)
 			}
+			if state == itemDone {
+				item.Changes, item.Rest = b.brief(ctx, i)
+			}
 			items = append(items, item)
 		}
 	}
@@ -156,6 +212,9 @@ func (s *Server) results(ctx context.Context, b *bulk) (items []views.BulkItem, 
 
 // reason says in words why a device was left as it is.
 func (s *Server) reason(ctx context.Context, h *Hub, id string, err error) string {
+	if left, ok := errors.AsType[*leftAloneError](err); ok {
+		return text.T(ctx, "bulk.left-alone", "Paths", strings.Join(left.paths, ", "))
+	}
 	p := s.explainFor(ctx, h, id, err)
 	words := text.T(ctx, "error."+p.code+".what", p.args...)
 	if p.detail != "" {

@@ -53,6 +53,9 @@ type twinForm struct {
 	JSON    string
 	Version string // of the section, to be shown
 	Undoes  string // the journal entry this takes back, "" for none
+	// Many is that it is about many twins, none of which is the base: only what is
+	// named changes, and a row may say that something goes.
+	Many bool
 }
 
 // newTwinForm begins to edit a document.
@@ -85,9 +88,27 @@ func parseTwinForm(section iothub.SectionName, v url.Values) (twinForm, error) {
 		Version: v.Get("version"), Undoes: v.Get("undoes"),
 	}
 	f.AsJSON = v.Get("as") == kindJSON
+	return f, f.parseTyped(v)
+}
+
+// newManyForm begins to change many twins.
+func newManyForm(section iothub.SectionName, asJSON bool) twinForm {
+	f := twinForm{Section: section, Base: iothub.Document{}, AsJSON: asJSON, Many: true}
+	f.show(nil)
+	return f
+}
+
+// parseManyForm reads the fields of a change of many twins back.
+func parseManyForm(section iothub.SectionName, v url.Values) (twinForm, error) {
+	f := newManyForm(section, v.Get("as") == kindJSON)
+	return f, f.parseTyped(v)
+}
+
+// parseTyped reads what was typed.
+func (f *twinForm) parseTyped(v url.Values) (err error) {
 	f.JSON = strings.ReplaceAll(v.Get("json"), "\r\n", "\n")
 	f.Rows, err = parseFormRows(v)
-	return f, err
+	return err
 }
 
 // hidden are the fields that carry the form through a page that does not show
@@ -111,6 +132,9 @@ func (f *twinForm) seen() []views.Hidden {
 	as := "rows"
 	if f.AsJSON {
 		as = kindJSON
+	}
+	if f.Many {
+		return []views.Hidden{{Name: "as", Value: as}}
 	}
 	return []views.Hidden{
 		{Name: "base", Value: compact(f.Base)},
@@ -169,8 +193,12 @@ func rowsOf(base, doc iothub.Document) []formRow {
 	return rows
 }
 
+// rowOf shows a value; null, which only a change of many has, is a removal.
 func rowOf(path iothub.Path, value any) formRow {
-	r := formRow{Path: path.String()}
+	r := formRow{Path: path.String(), Kind: kindText, Removed: value == nil}
+	if r.Removed {
+		return r
+	}
 	r.Kind, r.Text = rowKind(value)
 	return r
 }
@@ -201,17 +229,21 @@ func (f *twinForm) edited(ctx context.Context) (iothub.Document, []mistake) {
 	if mistakes := f.contentMistakes(ctx, iothub.Diff(f.Base, doc)); len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	if err := iothub.CheckSize(f.Section, f.Base, doc); err != nil {
+	if err := iothub.CheckSize(f.Section, f.Base, iothub.Merge(nil, doc)); err != nil {
 		return nil, []mistake{f.limitMistake(ctx, err, doc)}
 	}
 	return doc, nil
 }
 
 func (f *twinForm) typed(ctx context.Context) (iothub.Document, []mistake) {
-	if f.AsJSON {
-		return documentOfJSON(ctx, f.JSON)
+	if !f.AsJSON {
+		return documentOfRows(ctx, f.Rows, f.Many)
 	}
-	return documentOfRows(ctx, f.Rows)
+	doc, mistakes := documentOfJSON(ctx, f.JSON)
+	if !f.Many && doc != nil {
+		doc = iothub.Merge(nil, doc) // in a twin a null is no value but a removal, at the hub and so here
+	}
+	return doc, mistakes
 }
 
 // jsonField is the id of the JSON editor.
@@ -228,20 +260,24 @@ func documentOfJSON(ctx context.Context, typed string) (iothub.Document, []mista
 	if err != nil {
 		return nil, []mistake{jsonMistake(ctx, typed, err)}
 	}
-	// In a twin a null is no value but a removal, at the hub and so here.
-	return iothub.Merge(nil, doc), nil
+	return doc, nil
 }
 
-func documentOfRows(ctx context.Context, rows []formRow) (iothub.Document, []mistake) {
+// documentOfRows is what the rows hold; with removals, null is what goes.
+func documentOfRows(ctx context.Context, rows []formRow, removals bool) (iothub.Document, []mistake) {
 	doc := iothub.Document{}
 	var mistakes []mistake
 	for i, r := range rows {
-		if r.Removed || r.blank() {
+		if r.Removed && !removals || r.blank() {
 			continue
 		}
 		path, message := r.path(ctx, doc)
 		if message != "" {
 			mistakes = append(mistakes, mistake{Field: pathField(i), Text: message})
+			continue
+		}
+		if r.Removed {
+			doc.Set(path, nil)
 			continue
 		}
 		value, message := r.value(ctx)
@@ -330,6 +366,9 @@ func (f *twinForm) act(ctx context.Context, do string) (mistakes []mistake, focu
 	switch {
 	case verb == "add":
 		f.Rows = append(f.Rows, formRow{Kind: kindText})
+		return nil, pathField(len(f.Rows) - 1)
+	case verb == "add-removal" && f.Many:
+		f.Rows = append(f.Rows, formRow{Kind: kindText, Removed: true})
 		return nil, pathField(len(f.Rows) - 1)
 	case verb == "remove" && inRows && f.Rows[i].Known:
 		f.Rows[i].Removed = true

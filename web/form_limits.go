@@ -11,11 +11,14 @@ import (
 )
 
 // limitText says in the reader's language what part of a document a hub would
-// refuse. doc is the document, for naming what makes it big.
+// refuse. doc is the document, for naming what makes it big, or nil.
 func limitText(ctx context.Context, e *iothub.LimitError, doc iothub.Document) string {
 	at := e.Path.String()
 	switch e.Kind {
 	case iothub.LimitSize:
+		if doc == nil {
+			return text.T(ctx, "twin.limit.size-alone", "Size", text.Size(ctx, int64(e.Got)), "Limit", text.Size(ctx, int64(e.Max)))
+		}
 		name, size := iothub.BiggestBranch(doc)
 		return text.T(ctx, "twin.limit.size", "Size", text.Size(ctx, int64(e.Got)), "Limit", text.Size(ctx, int64(e.Max)),
 			"Name", shortened(name), "Part", text.Size(ctx, int64(size)))

@@ -36,6 +36,28 @@ func TestFormShowsWhatItReads(t *testing.T) {
 	})
 }
 
+// TestManyFormShowsWhatItReads: a change of many twins, removals included, comes
+// back from either form as it was shown.
+func TestManyFormShowsWhatItReads(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		from, to := iothub.Document(anyObject(2).Draw(t, "from")), iothub.Document(anyObject(2).Draw(t, "to"))
+		patch := iothub.Diff(from, to)
+		f := newManyForm(iothub.SectionDesired, rapid.Bool().Draw(t, "as JSON"))
+		f.show(patch)
+		back, err := parseManyForm(iothub.SectionDesired, fields(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, mistakes := back.edited(english())
+		if len(mistakes) > 0 {
+			t.Fatalf("mistakes in what nobody touched: %v", mistakes)
+		}
+		if diff := cmp.Diff(patch, doc); diff != "" {
+			t.Errorf("the patch came back changed (-shown +read):\n%s", diff)
+		}
+	})
+}
+
 // fields is what a browser sends of a form: line breaks as CR LF.
 func fields(f twinForm) url.Values {
 	v := url.Values{}

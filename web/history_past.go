@@ -37,7 +37,7 @@ func (s *Server) pastProps(ctx context.Context, h *Hub, got history, i int) *vie
 	e := got.entries[i]
 	row := s.changeRow(ctx, h, e)
 	p := &views.PastProps{
-		When: momentText(ctx, e.Time), Row: row, Changes: changeProps(ctx, entryChanges(e)),
+		When: momentText(ctx, e.Time), Row: row, Changes: changeProps(ctx, "change", entryChanges(e)),
 		Version: versionText(ctx, e), UndoHref: row.UndoHref, NowHref: h.viewPath(got.of, "history"), Unsure: gapTexts(ctx, got.watched, e.Time, s.now()),
 	}
 	if got.former(i) {

@@ -55,6 +55,8 @@ func (s *Server) routes(e *echo.Echo) {
 	h.POST("/import", s.importCheck)
 	h.POST("/bulk", s.bulkNew)
 	h.GET("/bulk/:bulk", s.bulkPage)
+	h.GET("/bulk/:bulk/edit", s.bulkEdit)
+	h.POST("/bulk/:bulk/edit", s.bulkEditSave)
 	h.POST("/bulk/:bulk/start", s.bulkStart)
 	h.POST("/bulk/:bulk/stop", s.bulkStop)
 	h.POST("/bulk/:bulk/retry", s.bulkRetry)

@@ -62,6 +62,9 @@ func editorProps(ctx context.Context, f twinForm, mistakes []mistake) views.Edit
 		ID: jsonField, Name: "json", Mode: "json", Value: f.JSON, Rows: 18,
 		Label: text.T(ctx, "twin.edit.json."+section), Hint: text.T(ctx, "twin.edit.json.hint"),
 	}
+	if f.Many {
+		p.Hint = text.T(ctx, "bulk.edit.json.hint")
+	}
 	for _, m := range mistakes {
 		if m.Field == jsonField {
 			p.Error, p.ErrorLine, p.ErrorColumn = m.Text, m.Line, m.Column
@@ -94,7 +97,7 @@ func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewP
 	ctx := e.Request().Context()
 	p := views.TwinReviewProps{
 		DeviceID: e.of.name(), Section: e.section, Action: e.hub.editPath(e.of, e.section), CancelHref: e.hub.twinPath(e.of),
-		Hidden: f.hidden(), Size: sizeOf(ctx, f.Section, doc), Changes: changeProps(ctx, changes(f.Base, doc)),
+		Hidden: f.hidden(), Size: sizeOf(ctx, f.Section, doc), Changes: changeProps(ctx, "change", changes(f.Base, doc)),
 	}
 	p.Count = len(p.Changes)
 	patch := e.patch(iothub.Diff(f.Base, doc))
@@ -104,10 +107,11 @@ func (e *editing) reviewProps(f twinForm, doc iothub.Document) views.TwinReviewP
 	return p
 }
 
-func changeProps(ctx context.Context, list []leafChange) []views.ChangeProps {
+// changeProps are changes, one a line; the ids of long values begin with name.
+func changeProps(ctx context.Context, name string, list []leafChange) []views.ChangeProps {
 	var out []views.ChangeProps
 	for i, c := range list {
-		id := "change-" + strconv.Itoa(i)
+		id := name + "-" + strconv.Itoa(i)
 		out = append(out, views.ChangeProps{
 			Path: c.Path.String(), Old: valueProps(ctx, c.Old, id+"-old"), New: valueProps(ctx, c.New, id+"-new"),
 		})
@@ -120,7 +124,7 @@ func (e *editing) conflictProps(f twinForm, theirs reading, m threeWayMerge, v u
 	ctx := e.Request().Context()
 	p := views.TwinConflictProps{
 		DeviceID: e.of.name(), Section: e.section, Action: e.hub.editPath(e.of, e.section), CancelHref: e.hub.twinPath(e.of),
-		Before: f.Version, Now: e.version(theirs), Kept: changeProps(ctx, m.Others),
+		Before: f.Version, Now: e.version(theirs), Kept: changeProps(ctx, "kept", m.Others),
 		Hidden: append(f.hidden(),
 			views.Hidden{Name: "theirs", Value: encodedTwin(theirs)},
 		),

@@ -22,7 +22,7 @@ func (e *editing) review(status int, f twinForm, doc iothub.Document, kept []lea
 		return err
 	}
 	props := e.reviewProps(f, doc)
-	props.Kept = changeProps(e.Request().Context(), kept)
+	props.Kept = changeProps(e.Request().Context(), "kept", kept)
 	return render(e, status, views.TwinReviewPage(page, props))
 }
 

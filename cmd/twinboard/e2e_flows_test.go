@@ -36,6 +36,7 @@ func TestE2EFlows(t *testing.T) {
 		{"conflict", walkConflict},
 		{"module keys", walkModuleKeys},
 		{"many by CSV", walkCSV},
+		{"settings of many", walkManySettings},
 		{"odd names", walkOddNames},
 	} {
 		b.part(t, part.name, func(t *testing.T) { part.walk(t, b, p, hub) })

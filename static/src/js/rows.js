@@ -7,13 +7,14 @@ document.addEventListener('click', event => {
   if (!add && !remove) return
   event.preventDefault()
   const rows = event.target.closest('[data-rows]')
-  if (add) addRow(rows)
+  if (add) addRow(rows, add.dataset.rowsAdd)
   else removeRow(rows, remove.closest('[data-rows-row]'))
 })
 
-function addRow(rows) {
+// The button's value names the template; most lists have one, of no name.
+function addRow(rows, name) {
   const holder = document.createElement('template')
-  holder.innerHTML = rows.querySelector('[data-rows-template]').innerHTML.replaceAll('{i}', String(next++))
+  holder.innerHTML = rows.querySelector(`[data-rows-template="${name}"]`).innerHTML.replaceAll('{i}', String(next++))
   const row = holder.content.firstElementChild
   rows.querySelector('[data-rows-list]').append(row)
   document.dispatchEvent(new CustomEvent('twinboard:added', { detail: row }))
