@@ -56,7 +56,7 @@ type bulkItem struct {
 	etag  iothub.ETag     // of the identity that the person saw; "" for whatever it is now
 	line  int             // of the text it comes from, 0 for none
 	made  newDevice       // what to register
-	old   iothub.Document // of a twin: what the patch replaced, or what to put back
+	old   iothub.Document // of a twin: what the patch replaced, or what to put back; of a status: its reasons
 	state string
 	err   error // why it failed, or was left in part
 }

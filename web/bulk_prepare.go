@@ -159,6 +159,13 @@ func (b *bulk) wantedStatus() string {
 	return iothub.StatusEnabled
 }
 
+// What is kept of a device whose status is set: the reason that its status had,
+// and the one to put back when an act is taken back.
+const (
+	reasonWas  = "statusReason"
+	reasonBack = "statusReasonBack"
+)
+
 // readIdentity reads a device and says how to write its status. The error is
 // one that other devices would meet too.
 func (b *bulk) readIdentity(ctx context.Context, i *bulkItem) (hubclient.BulkItem, error) {
@@ -178,6 +185,8 @@ func (b *bulk) readIdentity(ctx context.Context, i *bulkItem) (hubclient.BulkIte
 		i.state, i.err = itemFailed, iothub.ErrPreconditionFailed
 		return hubclient.BulkItem{}, nil
 	}
-	d.Status, d.StatusReason = wanted, ""
+	reason, _ := i.old[reasonBack].(string)
+	i.old = iothub.Merge(i.old, iothub.Document{reasonWas: d.StatusReason})
+	d.Status, d.StatusReason = wanted, reason
 	return hubclient.BulkItem{Mode: iothub.ImportUpdateIfMatch, Device: d}, nil
 }

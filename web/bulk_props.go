@@ -126,9 +126,13 @@ func (b *bulk) preview(ctx context.Context) (items []views.BulkItem, more string
 // brief are the first values that an act changed in a twin, or would put back, and
 // how many more there are.
 func (b *bulk) brief(ctx context.Context, i bulkItem) (list []views.ChangeProps, rest string) {
+	act, ok := twinActs[b.act]
+	if !ok {
+		return nil, ""
+	}
 	written := iothub.Merge(nil, named(b.patch, i.old))
 	from, to := iothub.Merge(nil, i.old), written
-	if twinActs[b.act].back {
+	if act.back {
 		from, to = to, from
 	}
 	return firstChanges(ctx, changes(from, to), fewChanges)

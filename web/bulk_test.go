@@ -309,6 +309,47 @@ func TestBulkInterrupted(t *testing.T) {
 	}
 }
 
+// TestBulkUndoPutsReasonsBack takes back that devices were enabled: they are
+// disabled again, each for its reason, also after the dashboard was restarted.
+func TestBulkUndoPutsReasonsBack(t *testing.T) {
+	b := newBoard(t)
+	b.devices("d", 3)
+	for id, reason := range map[string]string{"d000": "stolen", "d001": ""} {
+		d, err := b.client.GetDevice(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Status, d.StatusReason = iothub.StatusDisabled, reason
+		if d, err = b.client.UpdateDevice(t.Context(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() bool { known, _ := b.fleet.Get(id); return known.Identity().ETag == d.ETag }, "the picture has "+id)
+	}
+	reason := func(id string) string {
+		t.Helper()
+		d, err := b.client.GetDevice(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Status + " " + d.StatusReason
+	}
+	done := b.choose("?q=d", actEnable).form("[data-testid=bulk-ask]").press("")
+	if got := b.finished(done.path); got.Done != 2 || got.Already != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if got := reason("d000"); got != "enabled " {
+		t.Errorf("enabled, it is %q", got)
+	}
+	closeServer(b.t, b.server)
+	b.serve()
+	ask := b.post(done.path+"/undo", nil).wantStatus(http.StatusOK).form("[data-testid=bulk-ask]")
+	ask.Set("confirm", "2")
+	b.finished(ask.press("").path)
+	if got := reason("d000") + ", " + reason("d001") + ", " + reason("d002"); got != "disabled stolen, disabled , enabled " {
+		t.Errorf("taken back: %s", got)
+	}
+}
+
 // TestBulkInterruptedUndo takes back what was done, the devices of the unanswered
 // request among them, and nothing else.
 func TestBulkInterruptedUndo(t *testing.T) {
