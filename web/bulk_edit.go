@@ -140,7 +140,9 @@ func (e *bulkEditing) showForm(status int, f twinForm, mistakes []mistake, focus
 		Edit: editProps(ctx, f, mistakes, focus), Lead: text.T(ctx, "bulk."+e.bulk.act+".text", "Count", len(e.bulk.items)),
 		Which: text.T(ctx, "bulk.edit.which", "Count", len(e.bulk.items)),
 	}
+	e.bulk.mu.Lock()
 	p.Items, p.More = e.bulk.preview(ctx)
+	e.bulk.mu.Unlock()
 	p.Edit.Section, p.Edit.Many = string(e.act.part), true
 	p.Edit.Action, p.Edit.CancelHref = h.bulkEditPath(e.bulk.id), h.devicesPath()
 	p.Edit.Names = namesIn(h.Fleet.Paths(), string(e.act.part)+".")

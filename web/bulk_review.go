@@ -43,10 +43,10 @@ type alikeDevices struct {
 
 // forecast looks at the devices as the run will, without reading them anew.
 func (b *bulk) forecast(patch iothub.Document) (f bulkForecast) {
-	act := twinActs[b.act]
-	for n, i := range b.items { // which devices there are does not change
+	act, items := twinActs[b.act], b.chosen()
+	for n, i := range items {
 		if n == mostForecast {
-			f.unseen = len(b.items) - n
+			f.unseen = len(items) - n
 			break
 		}
 		d, known := b.hub.Fleet.Get(i.id)
