@@ -16,5 +16,6 @@ import './forms.js'
 import './waiting.js' // after forms.js, which may ask to stay
 import './editors.js'
 import './count.js'
+import './side.js'
 
 document.documentElement.classList.add('script')
