@@ -36,7 +36,7 @@ func (s *Store) Record(ctx context.Context, deviceID, moduleID string) (r *Recor
 // RecordForWrite reads like Record on the connection that commits: slow
 // readers cannot hold it up. Like Commit it is for one goroutine at a time.
 func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
-	rows, err := s.rows(s.stmts.record.Query(deviceID, moduleID))
+	rows, err := s.rows(s.stmts.record.QueryContext(context.Background(), deviceID, moduleID))
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (s *Store) RecordForWrite(deviceID, moduleID string) (*Record, error) {
 
 // ModulesForWrite reads all modules of a device as RecordForWrite would.
 func (s *Store) ModulesForWrite(deviceID string) ([]*Record, error) {
-	rows, err := s.rows(s.stmts.modules.Query(deviceID))
+	rows, err := s.rows(s.stmts.modules.QueryContext(context.Background(), deviceID))
 	if err != nil {
 		return nil, err
 	}
