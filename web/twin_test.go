@@ -179,9 +179,8 @@ func TestTwinPageWhileTheHubIsAway(t *testing.T) {
 // TestTwinOfASlowHub: a page does not wait for long when something is known; it
 // says so, unless the hub tells what changes, and comes up to date when it answers.
 func TestTwinOfASlowHub(t *testing.T) {
-	for notice, b := range map[string]*board{"": newBoard(t), "The hub has not answered yet. These values are from ": newCrawledBoard(t, 20*time.Millisecond)} {
-		b.twinOfASlowHub(t, notice)
-	}
+	newBoard(t).twinOfASlowHub(t, "")
+	newCrawledBoard(t, 20*time.Millisecond).twinOfASlowHub(t, "The hub has not answered yet. These values are from ")
 }
 
 func (b *board) twinOfASlowHub(t *testing.T, notice string) {
