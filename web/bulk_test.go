@@ -214,6 +214,11 @@ func TestBulkLive(t *testing.T) {
 	tab := openTab(t, b.url+attr(ask.all("body")[0], "data-live"), nil)
 	ask.form("[data-testid=bulk-ask]").press("")
 	tab.waitFor(`id="bulk-state"`, `data-phase="done"`, "3 were enabled already.")
+	late := openTab(t, b.url+attr(ask.all("body")[0], "data-live"), nil)
+	late.current()
+	if got := late.next(); got.event != "" || !strings.Contains(got.data, `data-phase="done"`) {
+		t.Errorf("a page that comes late is told %+v", got)
+	}
 }
 
 // interrupted begins an act on the devices d000, d001 … and ends the program
