@@ -156,7 +156,8 @@ type tab struct {
 
 var allocator = sync.OnceValues(func() (context.Context, context.CancelFunc) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 900))
+		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 900),
+		chromedp.Flag("allow-pre-commit-input", true)) // input on a page without a frame yet counts
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	browser, stop := chromedp.NewContext(ctx)
 	if err := chromedp.Do(browser); err != nil {
@@ -214,11 +215,19 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 // is evaluates a JavaScript condition.
 func (b *tab) is(condition string) bool {
 	b.t.Helper()
-	ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
+	ok, err := b.holds(condition)
 	if err != nil {
 		b.t.Fatalf("%s: %v", condition, err)
 	}
 	return ok
+}
+
+// holds evaluates a condition. A page that is just being left may never answer,
+// hence the deadline.
+func (b *tab) holds(condition string) (bool, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+condition+")"))
 }
 
 // run evaluates JavaScript for its effect.
@@ -244,10 +253,13 @@ func (b *tab) press(keys string) {
 	}
 }
 
-// wait waits until a condition of the page holds.
+// wait waits until a condition of the page holds, also across pages.
 func (b *tab) wait(condition string) {
 	b.t.Helper()
-	eventually(b.t, condition, func() bool { return b.is(condition) })
+	eventually(b.t, condition, func() bool {
+		ok, err := b.holds(condition)
+		return ok && err == nil
+	})
 }
 
 // want fails unless the condition holds now.
@@ -260,7 +272,7 @@ func (b *tab) want(condition string) {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for !condition() {
