@@ -67,7 +67,7 @@ func TestAWrittenTwinIsForgottenAsItWas(t *testing.T) {
 		b.patch("d", fmt.Sprintf(`{"tags":{"n":%d},"properties":{"desired":{"n":%[1]d}}}`, i))
 	}
 	b.create("other") // so that no write of the twin is at hand
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for runtime.GC(); before.Value() != nil; runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatal("the twin as it was is still in memory")

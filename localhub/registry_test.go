@@ -154,7 +154,7 @@ func (s *recorder) next(t testing.TB) string {
 	select {
 	case m := <-s.got:
 		return m
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the connection heard nothing")
 		return ""
 	}
@@ -453,7 +453,7 @@ func waitFor(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !holds() {
 		select {
 		case <-tick.C:

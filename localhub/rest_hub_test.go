@@ -178,7 +178,7 @@ func (w *wire) desired(id string, patch iothub.Document) int64 {
 // eventually polls until ok says yes.
 func (w *wire) eventually(what string, ok func() bool) {
 	w.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -136,7 +136,7 @@ func (tab *tab) next() frameRead {
 			tab.t.Fatal("the stream ended")
 		}
 		return f
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		tab.t.Fatal("no frame came")
 	}
 	return frameRead{}
@@ -162,7 +162,7 @@ func (tab *tab) current() {
 // ended waits for the end of the stream.
 func (tab *tab) ended() {
 	tab.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		select {
 		case _, open := <-tab.frames:
@@ -183,7 +183,7 @@ func (p *livePage) waitForStreams(t *testing.T, want int) {
 // eventually polls until something is so.
 func eventually(t testing.TB, so func() bool, what string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !so() {
 		if time.Now().After(deadline) {
 			t.Fatal("did not happen: " + what)

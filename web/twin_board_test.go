@@ -257,7 +257,7 @@ func (b *board) connect(id string) (report func(patch string), disconnect func()
 			if got, err := iothub.ParseReceived(topic); err != nil || got.Status != http.StatusNoContent {
 				b.t.Fatalf("report %s: %s", patch, topic)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			b.t.Fatal("the hub does not answer the device")
 		}
 	}
