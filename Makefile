@@ -25,7 +25,7 @@ build: ## build bin/twinboard (needs Go only)
 
 test: setup fresh ## set up and run every test, browser and SDK conformance included
 	$(GO) vet $(PACKAGES)
-	$(GO) test -shuffle=on -timeout 20m $(PACKAGES)
+	$(GO) test -shuffle=on -timeout 40m $(PACKAGES)
 
 setup: ## install what browser and SDK tests need
 	@scripts/setup.sh
