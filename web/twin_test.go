@@ -186,7 +186,10 @@ func TestTwinOfASlowHub(t *testing.T) {
 func (b *board) twinOfASlowHub(t *testing.T, notice string) {
 	t.Helper()
 	b.device("pump", `{}`, `{"interval":30}`)
-	eventually(t, func() bool { d, known := b.fleet.Get("pump"); return known && d.Wanted == 1 && b.fleet.Status().Complete }, "the picture has the device as it is")
+	eventually(t, func() bool {
+		d, known := b.fleet.Get("pump")
+		return known && d.Wanted == 1 && b.fleet.Status().Complete
+	}, "the picture has the device as it is")
 	wait := make(chan struct{})
 	slow := func(r *http.Request) *iothub.Error {
 		if r.URL.Path == "/twins/pump" {
