@@ -56,9 +56,11 @@ type bulkItem struct {
 	etag  iothub.ETag     // of the identity that the person saw; "" for whatever it is now
 	line  int             // of the text it comes from, 0 for none
 	made  newDevice       // what to register
-	old   iothub.Document // of a twin: what the patch replaced, or what to put back; of a status: its reasons
+	old   iothub.Document // of a twin: what the patch replaced, or what to put back
 	state string
 	err   error // why it failed, or was left in part
+	// reason is the reason that a status gets, reasonWas the one it had.
+	reason, reasonWas string
 }
 
 // newDevice is a device to register.
@@ -295,7 +297,7 @@ func (b *bulk) note(ctx context.Context, chunk []bulkItem) error {
 	defer b.mu.Unlock()
 	for _, i := range chunk {
 		item := &b.items[i.place]
-		item.state, item.err, item.old = i.state, i.err, i.old
+		item.state, item.err, item.old, item.reasonWas = i.state, i.err, i.old, i.reasonWas
 	}
 	return b.keeper.items(ctx, b, chunk)
 }

@@ -206,10 +206,7 @@ func (s *Server) bulkUndo(c echo.Context) error {
 	}
 	var items []bulkItem
 	for _, i := range done {
-		item := bulkItem{id: i.id, old: i.old}
-		if was, ok := i.old[reasonWas]; ok {
-			item.old = iothub.Document{reasonBack: was}
-		}
+		item := bulkItem{id: i.id, old: i.old, reason: i.reasonWas}
 		if d, known := b.hub.Fleet.Get(i.id); known && act == actDelete {
 			item.etag = d.Identity().ETag // a status is set back whatever else has changed since
 		}

@@ -159,13 +159,6 @@ func (b *bulk) wantedStatus() string {
 	return iothub.StatusEnabled
 }
 
-// What is kept of a device whose status is set: the reason that its status had,
-// and the one to put back when an act is taken back.
-const (
-	reasonWas  = "statusReason"
-	reasonBack = "statusReasonBack"
-)
-
 // readIdentity reads a device and says how to write its status. The error is
 // one that other devices would meet too.
 func (b *bulk) readIdentity(ctx context.Context, i *bulkItem) (hubclient.BulkItem, error) {
@@ -185,8 +178,7 @@ func (b *bulk) readIdentity(ctx context.Context, i *bulkItem) (hubclient.BulkIte
 		i.state, i.err = itemFailed, iothub.ErrPreconditionFailed
 		return hubclient.BulkItem{}, nil
 	}
-	reason, _ := i.old[reasonBack].(string)
-	i.old = iothub.Merge(i.old, iothub.Document{reasonWas: d.StatusReason})
-	d.Status, d.StatusReason = wanted, reason
+	i.reasonWas = d.StatusReason
+	d.Status, d.StatusReason = wanted, i.reason
 	return hubclient.BulkItem{Mode: iothub.ImportUpdateIfMatch, Device: d}, nil
 }

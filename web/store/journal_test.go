@@ -365,23 +365,12 @@ func TestWatched(t *testing.T) {
 // TestJournalOfAnOlderFile opens a file of the first version.
 func TestJournalOfAnOlderFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dashboard.db")
-	s := open(t, path)
-	ctx := t.Context()
-	for _, statement := range []string{"DROP TABLE bulk_item", "DROP TABLE bulk", "DROP TABLE journal", "DROP TABLE watched", "DROP TABLE setting", "DROP TABLE tutorial_step", "DROP TABLE tutorial", "PRAGMA user_version = 0"} {
-		if _, err := s.db.ExecContext(ctx, statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := migrate(ctx, s.db, steps(schema)[:1]); err != nil {
-		t.Fatal(err)
-	}
+	s, ctx := openOld(t, path, 1), t.Context()
 	if _, err := s.db.ExecContext(ctx, `INSERT INTO journal (at, hub, device_id, module_id, section, patch, old, who, screen, etag)
 		VALUES (?, 'local', 'd', '', 'tags', '{"a":1}', '{"a":null}', '', 'twin', 'A')`, micros(noon)); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrate(ctx, s.db, steps(schema)); err != nil {
-		t.Fatal(err)
-	}
+	s = open(t, path)
 	want := []Entry{{
 		ID: 1, Time: noon, Hub: "local", DeviceID: "d", Section: Tags, Source: FromDashboard, Screen: "twin", ETag: "A",
 		Patch: doc(t, `{"a":1}`), Old: doc(t, `{"a":null}`),

@@ -141,3 +141,11 @@ CREATE INDEX journal_section ON journal (hub, section, at);
 -- other's patch, and as old what to put back.
 ALTER TABLE bulk ADD COLUMN patch TEXT NOT NULL DEFAULT 'null';
 ALTER TABLE bulk_item ADD COLUMN old TEXT NOT NULL DEFAULT 'null';
+
+-- step 7
+-- Acts that set the status of devices: the reason that each status gets, and the
+-- one it had. They stood among the values of twins.
+ALTER TABLE bulk_item ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE bulk_item ADD COLUMN reason_was TEXT NOT NULL DEFAULT '';
+UPDATE bulk_item SET reason = coalesce(old ->> 'statusReasonBack', ''), reason_was = coalesce(old ->> 'statusReason', ''), old = 'null'
+	WHERE bulk IN (SELECT id FROM bulk WHERE act IN ('enable', 'disable'));

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,17 @@ func open(t *testing.T, path string) *Store {
 			t.Error(err)
 		}
 	})
+	return s
+}
+
+// openOld makes a file as it was after so many steps.
+func openOld(t *testing.T, path string, step int) *Store {
+	t.Helper()
+	s := &Store{db: sql.OpenDB(connector{dsn: dsn(path)})}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := migrate(t.Context(), s.db, steps(schema)[:step]); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
