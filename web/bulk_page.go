@@ -99,20 +99,9 @@ func (s *Server) showBulk(c echo.Context, status int, mistake string) error {
 	return s.show(c, status, views.BulkPage(page, p), b.data())
 }
 
-// source is the feed of a bulk change; state paints it. A page that missed many
-// signals has missed nothing: the newest says what they said.
+// source is the feed of a bulk change; state paints it.
 func (b *bulk) source(state painter) source {
-	const key = "bulk"
-	src := watch(b.changed, func(feed.Item[struct{}]) (string, painter) { return key, state })
-	follow := src.follow
-	src.follow = func(number int, after uint64) ([]repaint, bool, runner) {
-		missed, complete, run := follow(number, after)
-		if !complete {
-			missed = []repaint{{key: key, paint: state, source: number, id: src.last()}}
-		}
-		return missed, true, run
-	}
-	return src
+	return watch(b.changed, func(feed.Item[struct{}]) (string, painter) { return "bulk", state })
 }
 
 // bulkLive is the event stream of bulkPage.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +43,9 @@ type source struct {
 	// what comes until ctx ends (nil) or the reader is too slow (errTooSlow); it
 	// must be called.
 	follow func(number int, after uint64) (missed []repaint, complete bool, run runner)
+	// pieces says that what it paints is not all painted by live.all: lines of a
+	// feed, or what stands beside the page. Missed, it is lost.
+	pieces bool
 }
 
 type runner func(ctx context.Context, out chan<- repaint) error
@@ -156,7 +160,10 @@ type live struct {
 // active; what is docked beside the page is part of it.
 func (s *Server) serveLive(c echo.Context, active string, l live) error {
 	if p, ok := s.docked(c, active); ok {
-		l.sources = append(l.sources, p.sources(c)...)
+		for _, beside := range p.sources(c) {
+			beside.pieces = true
+			l.sources = append(l.sources, beside)
+		}
 	}
 	ctx, done, err := s.streams.begin(c.Request().Context())
 	if err != nil {
@@ -197,6 +204,7 @@ type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
 	at      place
+	lost    bool // something was missed that cannot be painted
 	waiting waiting
 	ticked  map[string]bool // what the last tick painted
 }
@@ -288,6 +296,7 @@ func (st *stream) follow(ctx context.Context, cursor string, all chan<- repaint)
 	at, whole := parsePlace(cursor, st.sources)
 	if !whole {
 		at = here(st.sources)
+		st.lost = slices.ContainsFunc(st.sources, func(src source) bool { return src.pieces })
 	}
 	st.at = at
 	var wg sync.WaitGroup
@@ -297,7 +306,8 @@ func (st *stream) follow(ctx context.Context, cursor string, all chan<- repaint)
 		newest := src.last()
 		missed, complete, run := src.follow(i, at[i])
 		if !complete {
-			whole, st.at[i] = false, newest
+			whole, missed, st.at[i] = false, nil, newest
+			st.lost = st.lost || src.pieces
 		}
 		for _, r := range missed {
 			st.see(r)
@@ -317,17 +327,19 @@ func (st *stream) see(r repaint) {
 	st.waiting.add(r)
 }
 
-// catchUp brings the page up to date: by replay, or else by painting all.
+// catchUp brings the page up to date: by replay, or else by painting all. The page
+// says that something was missed when that is not all of it.
 func (st *stream) catchUp(whole bool) error {
 	if whole {
 		return st.flush()
 	}
-	st.waiting.clear()
 	if st.all == nil {
 		return st.write("event: reload\ndata: 1\n\n")
 	}
-	if err := st.write("event: gap\ndata: 1\n\n"); err != nil {
-		return err
+	if st.lost {
+		if err := st.write("event: gap\ndata: 1\n\n"); err != nil {
+			return err
+		}
 	}
 	return st.paint(st.all)
 }

@@ -282,22 +282,52 @@ func TestLiveReplay(t *testing.T) {
 }
 
 func TestLiveStartsAfreshWhenTheRingIsTooShort(t *testing.T) {
-	page := newLivePage(t, quick, 4, 1)
+	page := newLivePage(t, quick, 4, 2)
 	page.live.all = func(context.Context) ([]templ.Component, error) {
 		return []templ.Component{number("everything", 99)}, nil
 	}
 	for n := range 10 {
 		page.feeds[0].Publish(2*n + 1)
 	}
-	epoch := page.feeds[0].Epoch()
-	tab := openTab(t, page.url+"?after="+epoch+"-2", nil)
-	tab.hello()
-	if got := tab.next(); got.event != "gap" {
-		t.Fatalf("got %+v, want the gap said", got)
+	page.feeds[1].Publish(101)
+	at := func(a, b int) string {
+		return fmt.Sprintf("%s-%d.%s-%d", page.feeds[0].Epoch(), a, page.feeds[1].Epoch(), b)
 	}
-	got := tab.next()
-	if !strings.Contains(got.data, "everything") || strings.Count(got.data, "<li") != 1 || got.id != epoch+"-10" {
-		t.Errorf("want everything, once, at the newest place: %+v", got)
+	for _, c := range []struct {
+		name, after   string
+		lines, others bool // whether the feeds paint in pieces
+		gap, replayed bool
+	}{
+		{"of lines", at(2, 1), true, false, true, false},
+		{"of what is painted whole", at(2, 1), false, false, false, false},
+		{"beside lines that can be replayed", at(2, 0), false, true, false, true},
+		{"of an earlier epoch, of lines", "0000-1.0000-1", false, true, true, false},
+		{"of an earlier epoch, painted whole", "0000-1.0000-1", false, false, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			page.live.sources[0].pieces, page.live.sources[1].pieces = c.lines, c.others
+			tab := openTab(t, page.url+"?after="+c.after, nil)
+			tab.hello()
+			got := tab.next()
+			if c.gap {
+				if got.event != "gap" {
+					t.Fatalf("got %+v, want the gap said", got)
+				}
+				got = tab.next()
+			}
+			newest := at(10, 1)
+			if c.replayed {
+				newest = at(10, 0)
+			}
+			if !strings.Contains(got.data, "everything") || strings.Count(got.data, "<li") != 1 || got.id != newest {
+				t.Errorf("want everything, once, at the newest place: %+v", got)
+			}
+			if c.replayed {
+				if got = tab.next(); !strings.Contains(got.data, ">101<") || got.id != at(10, 1) {
+					t.Errorf("want what the other feed missed: %+v", got)
+				}
+			}
+		})
 	}
 }
 

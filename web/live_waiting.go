@@ -30,8 +30,6 @@ func (w *waiting) add(r repaint) {
 	w.list = append(w.list, r)
 }
 
-func (w *waiting) clear() { w.list = nil }
-
 // take removes and returns what may be painted now.
 func (w *waiting) take(now time.Time) []repaint {
 	for key, at := range w.painted {

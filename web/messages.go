@@ -161,6 +161,7 @@ func (s *Server) messageSources(h *Hub, v messageView) []source {
 			return []templ.Component{views.MessageLine(messageLine(ctx, h, item))}, nil
 		}
 	})
+	lines.pieces = true
 	return []source{lines, s.connectionSource(h, v.of)}
 }
 

@@ -28,7 +28,8 @@ import (
 //     refused one is rendered again with 422 and its messages.
 //  3. If it is live: sources with watch(feed, …), and a handler below /live
 //     that calls serveLive with the same sources in the same order. Its address
-//     carries the page's query, so it knows what is shown.
+//     carries the page's query, so it knows what is shown. A feed of lines is
+//     marked: source.pieces.
 //  4. If it can be docked beside pages: a line in panels.
 
 // routes is the whole table, and the way of a request to its handler.

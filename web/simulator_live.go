@@ -77,8 +77,10 @@ func pageOf(c echo.Context) string {
 // and as what it makes of the rows, and starts under way.
 func (p *simPainter) sources() []source {
 	events := p.hub.Sim.Events()
+	lines := watch(events, p.seeLine)
+	lines.pieces = true
 	return []source{
-		watch(events, p.seeLine),
+		lines,
 		watch(events, p.seeRow),
 		watch(events, func(feed.Item[devicesim.Event]) (string, painter) { return "sim-summary", p.paintSummary }),
 		watch(p.starts.changed, func(feed.Item[struct{}]) (string, painter) { return "sim-progress", p.paintProgress }),
