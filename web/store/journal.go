@@ -158,7 +158,7 @@ type journalWriter struct{ find, insert *sql.Stmt }
 
 func prepareJournal(ctx context.Context, tx *sql.Tx) (w journalWriter, err error) {
 	w.find, err = tx.PrepareContext(ctx,
-		`SELECT id, source FROM journal
+		`SELECT id, source FROM journal INDEXED BY journal_write
 		 WHERE hub = ? AND device_id = ? AND etag = ? AND section <> 'state' AND section = ? AND module_id = ? AND at >= ?
 		 AND NOT EXISTS (SELECT 1 FROM journal d WHERE d.hub = journal.hub AND d.device_id = journal.device_id AND d.module_id = journal.module_id
 		  AND d.at > journal.at AND d.section = 'state' AND d.state = '')
