@@ -35,6 +35,7 @@ type ChangeRow struct {
 	Device, Href string
 	Devices      string // "3 devices" instead of Device, for several
 	Gone         bool   // the device is no longer registered
+	Former       bool   // it was an earlier one with the same id
 	// Kind is "tags", "desired" or "state".
 	Kind       string
 	Was, State string // of a state

@@ -107,6 +107,10 @@ func (s *Server) changesPage(c echo.Context) error {
 	if wantsJSON(c) {
 		return showJSON(c, http.StatusOK, map[string]any{"hub": h.Slug, "changes": changeDataOf(list), "next": asJSON(next)})
 	}
+	props, err := s.changesProps(ctx, h, a, list, next)
+	if err != nil {
+		return err
+	}
 	page.LiveURL += "&newest=" + strconv.FormatInt(newest, 10)
 	page.Title = text.T(ctx, "changes.title")
 	page.Notes = s.bulkNotes(ctx, h)
@@ -116,7 +120,7 @@ func (s *Server) changesPage(c echo.Context) error {
 		q.Set("format", "csv")
 		page.Actions = views.ChangesActions(h.changesPath() + "?" + q.Encode())
 	}
-	return render(c, http.StatusOK, views.ChangesPage(page, s.changesProps(ctx, h, a, list, next)))
+	return render(c, http.StatusOK, views.ChangesPage(page, props))
 }
 
 // asJSON is an address with the same as data.
@@ -127,10 +131,18 @@ func asJSON(href string) string {
 	return href + "&format=json"
 }
 
-func (s *Server) changesProps(ctx context.Context, h *Hub, a changesAsked, list []store.Entry, next string) views.ChangesProps {
+func (s *Server) changesProps(ctx context.Context, h *Hub, a changesAsked, list []store.Entry, next string) (views.ChangesProps, error) {
+	former, err := s.formerAmong(ctx, h, list)
+	if err != nil {
+		return views.ChangesProps{}, err
+	}
 	var rows []views.ChangeRow
 	for _, e := range list {
-		rows = append(rows, s.changeRow(ctx, h, e))
+		row := s.changeRow(ctx, h, e)
+		if former[e.ID] {
+			row.Former, row.Href, row.UndoHref = true, h.viewPath(subjectOfEntry(e), "history"), ""
+		}
+		rows = append(rows, row)
 	}
 	p := views.ChangesProps{
 		Lead: s.changesLead(ctx, list), Filter: changesFilter(ctx, h, a), Days: byDay(ctx, list, rows, s.now()),
@@ -147,7 +159,7 @@ func (s *Server) changesProps(ctx context.Context, h *Hub, a changesAsked, list 
 	if len(a.values()) > 0 {
 		p.NoHits = describeChanges(ctx, h, a)
 	}
-	return p
+	return p, nil
 }
 
 // changesLead is the answer the page opens with: when the last change was.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,37 @@ func TestChangesPagesAndData(t *testing.T) {
 	}
 	if got := strings.Join(rows[2][4:], "|"); got != "c|'@x||feed|'=cmd()" {
 		t.Errorf("a row reads %s", got)
+	}
+}
+
+// TestChangesOfEarlierDevices lists what changed before deletions that nobody saw:
+// the versions tell.
+func TestChangesOfEarlierDevices(t *testing.T) {
+	b := newBoard(t)
+	b.known(0)
+	b.device("pump-1", `{}`, `{"interval":60}`)
+	b.device("pump-2", `{}`, `{"interval":60}`)
+	b.known(2)
+	b.entries(2, store.JournalQuery{})
+	old := func(device, module string, version int64, ago time.Duration) store.Entry {
+		return store.Entry{
+			Time: time.Now().Add(-ago), Hub: "local", DeviceID: device, ModuleID: module, Section: store.Desired, Source: store.FromFeed,
+			Patch: document(t, `{"a":1}`), Old: document(t, `{"a":null}`), Version: version,
+		}
+	}
+	_, err := b.server.store.Observe(t.Context(), old("pump-1", "", 9, time.Hour), old("pump-1", "", 1, 2*time.Hour), old("pump-2", "", 1, time.Hour),
+		old("pump-2", "cam", 1, time.Hour), old("pump-2", "cam", 7, 2*time.Hour), old("pump-3", "", 1, time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := b.get("/h/local/changes")
+	for selector, want := range map[string][]string{
+		"[data-testid=former]": {"pump-1", "pump-1", "pump-2 / cam"}, "[data-testid=undo]": {"pump-1", "pump-2", "pump-2", "pump-2 / cam"},
+	} {
+		got := p.texts("[data-testid=change-row]:has(" + selector + ") .change-device > bdi")
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", selector, got, want)
+		}
 	}
 }
 

@@ -87,3 +87,45 @@ func (s *Server) outlived(ctx context.Context, h *Hub, now reading, e store.Entr
 	}
 	return got.former(got.asked.at.find(got.entries)), nil
 }
+
+// formerAmong are the ids of those changes of a hub that are of an earlier life of
+// what is there now. A deletion that nobody saw shows only if versions among these
+// changes, or that in the picture, tell of it.
+func (s *Server) formerAmong(ctx context.Context, h *Hub, list []store.Entry) (map[int64]bool, error) {
+	var devices []string
+	for _, e := range list {
+		if !h.isGone(e.DeviceID) {
+			devices = append(devices, e.DeviceID)
+		}
+	}
+	deleted, err := s.store.JournalDeletions(ctx, h.Slug, devices)
+	if err != nil {
+		return nil, err
+	}
+	bySubject := map[subject][]store.Entry{}
+	for _, e := range slices.SortedFunc(slices.Values(slices.Concat(list, deleted)), newestFirst) {
+		bySubject[subjectOfEntry(e)] = append(bySubject[subjectOfEntry(e)], e)
+	}
+	former := map[int64]bool{}
+	for k, entries := range bySubject {
+		version, at := h.knownVersion(k)
+		if ended := endedLives(entries, version, at); len(ended) > 0 && !h.isGone(k.device) {
+			for _, e := range entries[ended[0]:] {
+				former[e.ID] = true
+			}
+		}
+	}
+	return former, nil
+}
+
+func newestFirst(a, b store.Entry) int { return b.Place().Compare(a.Place()) }
+
+// knownVersion is the version of the desired properties in the picture, and when it
+// was that; 0 for unknown, as that of each module.
+func (h *Hub) knownVersion(k subject) (version int64, at time.Time) {
+	d, ok := h.Fleet.Get(k.device)
+	if !ok || k.module != "" {
+		return 0, at
+	}
+	return d.DesiredVersion(), d.ReadAt
+}

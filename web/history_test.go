@@ -245,6 +245,17 @@ func TestHistoryOfTheAddedAgain(t *testing.T) {
 	if got := len(p.all("[data-testid=undo]")); got != 1 {
 		t.Errorf("%d changes can be taken back: %s", got, p.text("main"))
 	}
+	t.Run("the changes of all devices tell the two apart", func(t *testing.T) {
+		for query, want := range map[string]struct{ former, undo int }{"": {4, 1}, "?kind=desired": {2, 1}, "?kind=tags": {1, 0}} {
+			p := b.get("/h/local/changes" + query)
+			if f, u := len(p.all("[data-testid=former]")), len(p.all("[data-testid=undo]")); f != want.former || u != want.undo {
+				t.Errorf("%q: %d are of the earlier one, %d can be taken back, want %+v", query, f, u, want)
+			}
+		}
+		p := b.get("/h/local/changes")
+		p.wantPart("[data-testid=former]", "can be read, not taken back")
+		b.get(p.href("#change-"+strconv.FormatInt(former.ID, 10)+" .change-device")).wantPart("[data-testid=boundary]", "added again")
+	})
 	t.Run("the earlier one is for reading", func(t *testing.T) {
 		then := b.get(b.server.hubs[0].historyPath(former))
 		then.wantPart("[data-testid=former]", "an earlier one with the same id")

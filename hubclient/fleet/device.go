@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,13 @@ func (d Device) Twin() *iothub.Twin {
 func (d Device) Value(path string) (text string, ok bool) {
 	v, ok := d.entry.value(path, steps(path))
 	return v.text, ok
+}
+
+// DesiredVersion is the version of the desired properties, without decoding the
+// twin; 0 for unknown.
+func (d Device) DesiredVersion() int64 {
+	n, _ := strconv.ParseInt(string(lookup(d.entry.raw, []string{"properties", "desired", "$version"})), 10, 64) // "" is unknown
+	return n
 }
 
 // Identity is the device's id with the tag of its identity.

@@ -58,6 +58,9 @@ func differences(ctx context.Context, f *Fleet, c *hubclient.Client) (string, er
 		if diff := cmp.Diff(want, got.Twin(), ignore); diff != "" {
 			return d.DeviceID + ": " + diff, nil
 		}
+		if v := got.DesiredVersion(); v != want.Properties.Desired.Version {
+			return fmt.Sprintf("%s: desired version %d, want %d", d.DeviceID, v, want.Properties.Desired.Version), nil
+		}
 		drift := iothub.Compare(want, iothub.DriftOptions{Now: time.Now()})
 		if got.State != drift.State || got.Wanted != drift.Wanted || got.Differing != drift.Differing() || !got.Since.Equal(drift.Since) {
 			return fmt.Sprintf("%s: %+v, want %+v", d.DeviceID, got, drift), nil

@@ -88,7 +88,8 @@ func ParsePlace(s string) (p Place) {
 	return p
 }
 
-func (p Place) compare(q Place) int {
+// Compare orders places by their time.
+func (p Place) Compare(q Place) int {
 	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.id, q.id))
 }
 

@@ -77,6 +77,32 @@ func (s *Store) Journal(ctx context.Context, q JournalQuery, limit int) (list []
 	return list, rows.Err()
 }
 
+// JournalDeletions returns the latest deletion of each of some devices and of
+// their modules, of those that were deleted.
+func (s *Store) JournalDeletions(ctx context.Context, hub string, devices []string) (list []Entry, err error) {
+	ids, err := json.Marshal(devices)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.db.QueryContext(ctx,
+		`SELECT id, max(at), device_id, module_id FROM journal
+		 WHERE hub = ? AND device_id IN (SELECT value FROM json_each(?)) AND section = 'state' AND state = ''
+		 GROUP BY device_id, module_id`, hub, string(ids))
+	if err != nil {
+		return nil, fmt.Errorf("deletions in the journal of %s: %w", hub, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		e, at := Entry{Hub: hub, Section: State}, int64(0)
+		if err := rows.Scan(&e.ID, &at, &e.DeviceID, &e.ModuleID); err != nil {
+			return nil, fmt.Errorf("deletions in the journal of %s: %w", hub, err)
+		}
+		e.Time = fromMicros(at)
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
 // found is where for what was searched for in memory.
 func (s *Store) found(ctx context.Context, q JournalQuery, limit int) (string, []any, error) {
 	ids, err := s.search.find(ctx, s.db, q, limit)

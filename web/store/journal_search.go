@@ -109,7 +109,7 @@ func (h *searched) row(e Entry) searchRow {
 
 // place is where a place is in the rows, or would be.
 func (h *searched) place(p Place) int {
-	i, _ := slices.BinarySearchFunc(h.rows, p, func(r searchRow, p Place) int { return r.compare(p) })
+	i, _ := slices.BinarySearchFunc(h.rows, p, func(r searchRow, p Place) int { return r.Compare(p) })
 	return i
 }
 
@@ -167,7 +167,7 @@ func (j *journalSearch) prune(ctx context.Context, db *sql.DB, hub string) error
 		if searchSources[r.source] == FromDashboard {
 			own = 1
 		}
-		return r.compare(oldest[own]) < 0
+		return r.Compare(oldest[own]) < 0
 	})
 	if len(h.devices.texts) > 2*len(h.rows)+1000 {
 		delete(j.hubs, hub) // most names are of devices long gone

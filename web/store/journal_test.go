@@ -283,7 +283,7 @@ func pickEntry(r *rand.Rand, list []Entry) Entry {
 func (q JournalQuery) asksFor(e Entry) bool {
 	return strings.Contains(strings.ToLower(e.DeviceID), strings.ToLower(q.Part)) &&
 		(q.Section == "" || e.Section == q.Section) && (q.Source == "" || e.Source == q.Source) && (q.Who == "" || e.Who == q.Who) &&
-		(!q.Others || e.Source != FromDashboard && e.Section != State) && (q.After == 0 || e.ID > q.After) && (q.Before == Place{} || e.Place().compare(q.Before) < 0)
+		(!q.Others || e.Source != FromDashboard && e.Section != State) && (q.After == 0 || e.ID > q.After) && (q.Before == Place{} || e.Place().Compare(q.Before) < 0)
 }
 
 // planOf is how SQLite would answer a query.
@@ -308,6 +308,29 @@ func planOf(t *testing.T, s *Store, query string, args ...any) (plan string) {
 		t.Fatal(err)
 	}
 	return plan
+}
+
+func TestJournalDeletions(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "dashboard.db"))
+	deleted := func(device, module string, after time.Duration) Entry {
+		return Entry{Time: noon.Add(after), Hub: "local", DeviceID: device, ModuleID: module, Section: State, Source: FromFeed}
+	}
+	late, module, again := deleted("d", "", time.Hour), deleted("d", "m", time.Minute), deleted("d", "", time.Minute)
+	silent, elsewhere := deleted("e", "", 0), deleted("d", "", 2*time.Hour)
+	silent.State, elsewhere.Hub = iothub.Silent, "cloud"
+	observe(t, s, change(t, "d", "A"), late, module, again, silent, elsewhere, deleted("f", "", 0))
+	list, err := s.JournalDeletions(t.Context(), "local", []string{"d", "e", "e"})
+	var got []Place
+	for _, e := range list {
+		if !e.Deletion() {
+			t.Errorf("%+v is no deletion", e)
+		}
+		got = append(got, e.Place())
+	}
+	late.ID, module.ID = 2, 3
+	if want := []Place{late.Place(), module.Place()}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, want %v, %v", got, want, err)
+	}
 }
 
 func TestPrune(t *testing.T) {

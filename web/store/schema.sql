@@ -149,3 +149,7 @@ ALTER TABLE bulk_item ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE bulk_item ADD COLUMN reason_was TEXT NOT NULL DEFAULT '';
 UPDATE bulk_item SET reason = coalesce(old ->> 'statusReasonBack', ''), reason_was = coalesce(old ->> 'statusReason', ''), old = 'null'
 	WHERE bulk IN (SELECT id FROM bulk WHERE act IN ('enable', 'disable'));
+
+-- step 8
+-- The deletion of a device is found among its many changes.
+CREATE INDEX journal_deleted ON journal (hub, device_id, module_id, at) WHERE section = 'state' AND state = '';
