@@ -61,6 +61,7 @@ type bulkItem struct {
 	err   error // why it failed, or was left in part
 	// reason is the reason that a status gets, reasonWas the one it had.
 	reason, reasonWas string
+	entry             int64 // of the journal: of its change, or of the one to take back; 0 for none
 }
 
 // newDevice is a device to register.
@@ -83,8 +84,8 @@ type bulk struct {
 	keeper  bulkKeeper
 	// forget is told of deleted devices.
 	forget func(ctx context.Context, id string)
-	// record writes changes of twins into the journal.
-	record func(ctx context.Context, entries ...store.Entry) error
+	// record writes changes of twins into the journal, and returns their ids.
+	record func(ctx context.Context, entries ...store.Entry) ([]int64, error)
 	patch  iothub.Document // of a section of each twin; what is taken back, of an undo
 	undoes *bulk           // the one that this takes back, or nil
 
@@ -109,9 +110,8 @@ func (s *Server) newBulk(h *Hub, act string, items []bulkItem) *bulk {
 	return &bulk{
 		id: randomHex(6), act: act, hub: h, changed: feed.New[struct{}](1), phase: phaseAsked, items: items, keeper: bulkKeeper{s.store, s.now, s.log},
 		forget: func(ctx context.Context, id string) { s.forgetSimulated(ctx, h, id) },
-		record: func(ctx context.Context, entries ...store.Entry) error {
-			_, err := s.journals[h].record(ctx, entries...)
-			return err
+		record: func(ctx context.Context, entries ...store.Entry) ([]int64, error) {
+			return s.journals[h].record(ctx, entries...)
 		},
 	}
 }
@@ -297,7 +297,7 @@ func (b *bulk) note(ctx context.Context, chunk []bulkItem) error {
 	defer b.mu.Unlock()
 	for _, i := range chunk {
 		item := &b.items[i.place]
-		item.state, item.err, item.old, item.reasonWas = i.state, i.err, i.old, i.reasonWas
+		item.state, item.err, item.old, item.reasonWas, item.entry = i.state, i.err, i.old, i.reasonWas, i.entry
 	}
 	return b.keeper.items(ctx, b, chunk)
 }

@@ -34,7 +34,7 @@ func (k bulkKeeper) begin(ctx context.Context, b *bulk) error {
 	}
 	whole := store.Bulk{ID: b.id, Hub: b.hub.Slug, Act: b.act, Phase: phaseRunning, At: k.now(), Patch: b.patch}
 	for _, i := range items {
-		item := store.BulkItem{DeviceID: i.id, ETag: i.etag, Line: i.line, State: i.state, Old: i.old, Reason: i.reason, ReasonWas: i.reasonWas}
+		item := store.BulkItem{DeviceID: i.id, ETag: i.etag, Line: i.line, State: i.state, Old: i.old, Reason: i.reason, ReasonWas: i.reasonWas, Entry: i.entry}
 		if b.act == actCreate {
 			var err error
 			if item.Made, err = json.Marshal(keptDeviceOf(i.made)); err != nil {
@@ -69,7 +69,7 @@ func (k bulkKeeper) phase(ctx context.Context, b *bulk) error {
 func resultsOf(items []bulkItem) ([]store.BulkResult, error) {
 	results := make([]store.BulkResult, len(items))
 	for n, i := range items {
-		results[n] = store.BulkResult{Place: i.place, State: i.state, Old: i.old, ReasonWas: i.reasonWas}
+		results[n] = store.BulkResult{Place: i.place, State: i.state, Old: i.old, ReasonWas: i.reasonWas, Entry: i.entry}
 		if i.err == nil {
 			continue
 		}
@@ -164,7 +164,7 @@ func (s *Server) loadBulks(ctx context.Context) error {
 func (s *Server) loadBulk(h *Hub, kept store.Bulk) (*bulk, error) {
 	items := make([]bulkItem, len(kept.Items))
 	for n, i := range kept.Items {
-		items[n] = bulkItem{id: i.DeviceID, etag: i.ETag, line: i.Line, old: i.Old, reason: i.Reason, reasonWas: i.ReasonWas}
+		items[n] = bulkItem{id: i.DeviceID, etag: i.ETag, line: i.Line, old: i.Old, reason: i.Reason, reasonWas: i.ReasonWas, entry: i.Entry}
 		if i.Made != nil {
 			var made keptDevice
 			numbers := json.NewDecoder(bytes.NewReader(i.Made))

@@ -195,7 +195,7 @@ func (s *Server) bulkUndo(c echo.Context) error {
 	}
 	var items []bulkItem
 	for _, i := range done {
-		item := bulkItem{id: i.id, old: i.old, reason: i.reasonWas}
+		item := bulkItem{id: i.id, old: i.old, reason: i.reasonWas, entry: i.entry}
 		if d, known := b.hub.Fleet.Get(i.id); known && act == actDelete {
 			item.etag = d.Identity().ETag // a status is set back whatever else has changed since
 		}

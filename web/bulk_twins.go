@@ -76,7 +76,7 @@ func (b *bulk) doTwins(base, stopping context.Context, chunk []bulkItem) error {
 		}
 		return err
 	})
-	b.journal(base, entries)
+	b.journal(base, chunk, entries)
 	return errors.Join(err, b.note(base, chunk))
 }
 
@@ -222,26 +222,37 @@ func (b *bulk) entry(i *bulkItem, t *iothub.Twin, w twinWrite) *store.Entry {
 		Time: b.keeper.now(), Hub: b.hub.Slug, DeviceID: i.id, Section: act.part,
 		Patch: w.change, Old: w.replaces, Screen: "bulk", ETag: t.ETag,
 	}
+	if act.back {
+		e.Undoes = i.entry
+	}
 	if act.part == store.Desired {
 		e.Version = t.Properties.Desired.Version
 	}
 	return e
 }
 
-// journal writes down what was changed; entries that are nil were not. The changes
-// are made: without it, only taking one of them back by itself is lost.
-func (b *bulk) journal(ctx context.Context, entries []*store.Entry) {
+// journal writes down what was changed of a chunk; entries that are nil were not.
+// The changes are made: without it, only taking one of them back by itself is lost.
+func (b *bulk) journal(ctx context.Context, chunk []bulkItem, entries []*store.Entry) {
 	var list []store.Entry
-	for _, e := range entries {
+	var changed []*bulkItem
+	for n, e := range entries {
 		if e != nil {
-			list = append(list, *e)
+			list, changed = append(list, *e), append(changed, &chunk[n])
 		}
 	}
 	if len(list) == 0 {
 		return
 	}
-	if err := b.record(context.WithoutCancel(ctx), list...); err != nil {
+	ids, err := b.record(context.WithoutCancel(ctx), list...)
+	if err != nil {
 		b.keeper.log.Error("changes not in the journal", "bulk", b.id, "count", len(list), "error", err)
+		return
+	}
+	if !twinActs[b.act].back {
+		for n, i := range changed {
+			i.entry = ids[n]
+		}
 	}
 }
 

@@ -96,15 +96,21 @@ func TestBulkSettingsAsRows(t *testing.T) {
 	})
 }
 
-// inJournal checks the newest entry of a device.
-func (b *board) inJournal(id string, want store.Entry) {
+// newest is the newest entry of a device in the journal.
+func (b *board) newest(id string, section store.Section) store.Entry {
 	b.t.Helper()
-	list, err := b.store.Journal(b.t.Context(), store.JournalQuery{Hub: "local", DeviceID: id, Section: want.Section}, 1)
+	list, err := b.store.Journal(b.t.Context(), store.JournalQuery{Hub: "local", DeviceID: id, Section: section}, 1)
 	if err != nil || len(list) != 1 {
 		b.t.Fatalf("%d entries about %s, %v", len(list), id, err)
 	}
-	got := list[0]
-	if got.Screen != want.Screen || got.Source != want.Source || got.ETag != b.twin(id).ETag ||
+	return list[0]
+}
+
+// inJournal checks the newest entry of a device.
+func (b *board) inJournal(id string, want store.Entry) {
+	b.t.Helper()
+	got := b.newest(id, want.Section)
+	if got.Screen != want.Screen || got.Source != want.Source || got.ETag != b.twin(id).ETag || got.Undoes != want.Undoes ||
 		len(iothub.Diff(got.Patch, want.Patch)) > 0 || len(iothub.Diff(got.Old, want.Old)) > 0 {
 		b.t.Errorf("the journal says of %s: %+v", id, got)
 	}
@@ -243,6 +249,7 @@ func TestBulkSettingsUndo(t *testing.T) {
 	if got := b.finished(p.path); got.Done != 5 {
 		t.Fatalf("%+v", got)
 	}
+	applied := b.newest("a", store.Desired)
 	b.write("b", iothub.TwinPatch{Desired: document(t, `{"interval":15,"link":{"rate":5}}`)})
 	b.write("c", iothub.TwinPatch{Desired: document(t, `{"interval":15,"link":{"mode":"full"}}`)})
 	b.write("d", iothub.TwinPatch{Desired: document(t, `{"interval":60,"link":null}`)})
@@ -275,9 +282,12 @@ func TestBulkSettingsUndo(t *testing.T) {
 		b.serve()
 	}
 	b.inJournal("a", store.Entry{
-		Section: store.Desired, Screen: "bulk", Source: store.FromDashboard,
+		Section: store.Desired, Screen: "bulk", Source: store.FromDashboard, Undoes: applied.ID,
 		Patch: document(t, `{"debug":true,"interval":60,"link":null}`), Old: document(t, `{"debug":null,"interval":30,"link":{"mode":"eco"}}`),
 	})
+	if got := b.get("/h/local/changes?device=a&who=dashboard").lines(); len(got) != 2 || !strings.Contains(got[0], "by undo") || strings.Contains(got[1], "by undo") {
+		t.Errorf("the changes are %q", got)
+	}
 }
 
 // slowsDown has the hub refuse that many writes of twins, and counts all.

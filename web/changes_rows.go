@@ -35,6 +35,8 @@ func (s *Server) changeRow(ctx context.Context, h *Hub, e store.Entry) views.Cha
 	}
 	switch {
 	case e.Section == store.State:
+	case e.Undoes != 0:
+		row.By = text.T(ctx, "changes.by.undo")
 	case e.Source == store.FromDashboard:
 		row.By = text.T(ctx, "changes.by.dashboard")
 	case e.Source == store.FromRead || e.Who == "":

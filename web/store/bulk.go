@@ -33,6 +33,7 @@ type BulkItem struct {
 	Old      iothub.Document // the values that the patch replaced; nil for none
 	// Reason is the reason that a status gets, and ReasonWas the one it had.
 	Reason, ReasonWas string
+	Entry             int64 // of the journal: of the change, or of the one to take back; 0 for none
 }
 
 // BulkResult is what became of the device at a place of an act.
@@ -42,6 +43,7 @@ type BulkResult struct {
 	Error     json.RawMessage
 	Old       iothub.Document
 	ReasonWas string
+	Entry     int64
 }
 
 // StartBulk keeps an act that begins.
@@ -57,7 +59,7 @@ func (s *Store) StartBulk(ctx context.Context, b Bulk) error {
 			return err
 		}
 		insert, err := tx.PrepareContext(ctx,
-			`INSERT INTO bulk_item (bulk, place, device_id, etag, line, made, state, error, old, reason, reason_was) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+			`INSERT INTO bulk_item (bulk, place, device_id, etag, line, made, state, error, old, reason, reason_was, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
@@ -68,7 +70,7 @@ func (s *Store) StartBulk(ctx context.Context, b Bulk) error {
 				return err
 			}
 			_, err = insert.ExecContext(ctx, b.ID, place, i.DeviceID, string(i.ETag), i.Line, jsonText(i.Made), i.State, jsonText(i.Error), string(old),
-				i.Reason, i.ReasonWas)
+				i.Reason, i.ReasonWas, i.Entry)
 			if err != nil {
 				return err
 			}
@@ -90,7 +92,7 @@ func (s *Store) SetBulk(ctx context.Context, id, phase string, results ...BulkRe
 		if _, err := tx.ExecContext(ctx, `UPDATE bulk SET phase = ? WHERE id = ?`, phase, id); err != nil {
 			return err
 		}
-		update, err := tx.PrepareContext(ctx, `UPDATE bulk_item SET state = ?, error = ?, old = ?, reason_was = ? WHERE bulk = ? AND place = ?`)
+		update, err := tx.PrepareContext(ctx, `UPDATE bulk_item SET state = ?, error = ?, old = ?, reason_was = ?, entry = ? WHERE bulk = ? AND place = ?`)
 		if err != nil {
 			return err
 		}
@@ -100,7 +102,7 @@ func (s *Store) SetBulk(ctx context.Context, id, phase string, results ...BulkRe
 			if err != nil {
 				return err
 			}
-			if _, err := update.ExecContext(ctx, r.State, jsonText(r.Error), string(old), r.ReasonWas, id, r.Place); err != nil {
+			if _, err := update.ExecContext(ctx, r.State, jsonText(r.Error), string(old), r.ReasonWas, r.Entry, id, r.Place); err != nil {
 				return err
 			}
 		}
@@ -127,7 +129,7 @@ func (s *Store) Bulks(ctx context.Context, hub string) (list []Bulk, err error) 
 		return nil, fmt.Errorf("bulks of %s: %w", hub, err)
 	}
 	rows, err := s.db.QueryContext(ctx,
-		`SELECT id, act, phase, at, device_id, etag, line, made, state, error, old, reason, reason_was
+		`SELECT id, act, phase, at, device_id, etag, line, made, state, error, old, reason, reason_was, entry
 		 FROM bulk JOIN bulk_item ON bulk = id WHERE hub = ? ORDER BY at, id, place`, hub)
 	if err != nil {
 		return nil, fmt.Errorf("bulks of %s: %w", hub, err)
@@ -174,7 +176,7 @@ func scanBulk(rows *sql.Rows) (b Bulk, i BulkItem, err error) {
 		at                int64
 		made, failed, old string
 	)
-	err = rows.Scan(&b.ID, &b.Act, &b.Phase, &at, &i.DeviceID, &i.ETag, &i.Line, &made, &i.State, &failed, &old, &i.Reason, &i.ReasonWas)
+	err = rows.Scan(&b.ID, &b.Act, &b.Phase, &at, &i.DeviceID, &i.ETag, &i.Line, &made, &i.State, &failed, &old, &i.Reason, &i.ReasonWas, &i.Entry)
 	if err != nil {
 		return b, i, err
 	}

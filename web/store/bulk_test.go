@@ -20,7 +20,7 @@ func TestBulk(t *testing.T) {
 	}}
 	second := first
 	second.ID, second.At, second.Items = "a", noon.Add(time.Second), []BulkItem{
-		{DeviceID: "100%", State: "waiting", Old: iothub.Document{"interval": json.Number("1.0"), "mode": nil}},
+		{DeviceID: "100%", State: "waiting", Old: iothub.Document{"interval": json.Number("1.0"), "mode": nil}, Entry: 7},
 	}
 	second.Act, second.Patch = "desired-back", iothub.Document{"interval": json.Number("2"), "mode": "eco"}
 	elsewhere := first
@@ -35,7 +35,7 @@ func TestBulk(t *testing.T) {
 	}
 	failed := json.RawMessage(`{"code":"DeviceNotFound"}`)
 	if err := s.SetBulk(ctx, "b", "stopped",
-		BulkResult{Place: 0, State: "done", Old: iothub.Document{"n": json.Number("1.0"), "new": nil}, ReasonWas: "lent"}, BulkResult{Place: 1, State: "failed", Error: failed}); err != nil {
+		BulkResult{Place: 0, State: "done", Old: iothub.Document{"n": json.Number("1.0"), "new": nil}, ReasonWas: "lent", Entry: 1 << 40}, BulkResult{Place: 1, State: "failed", Error: failed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -46,7 +46,7 @@ func TestBulk(t *testing.T) {
 	want.Phase = "stopped"
 	want.Items = []BulkItem{first.Items[0], first.Items[1]}
 	want.Items[0].Old = iothub.Document{"n": json.Number("1.0"), "new": nil}
-	want.Items[0].ReasonWas = "lent"
+	want.Items[0].ReasonWas, want.Items[0].Entry = "lent", 1<<40
 	want.Items[0].State, want.Items[1].State, want.Items[1].Error = "done", "failed", failed
 	got, err := s.Bulks(ctx, "local")
 	if d := cmp.Diff([]Bulk{want, second}, got); d != "" || err != nil {

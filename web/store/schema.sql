@@ -153,3 +153,8 @@ UPDATE bulk_item SET reason = coalesce(old ->> 'statusReasonBack', ''), reason_w
 -- step 8
 -- The deletion of a device is found among its many changes.
 CREATE INDEX journal_deleted ON journal (hub, device_id, module_id, at) WHERE section = 'state' AND state = '';
+
+-- step 9
+-- The entry of the journal that an act on a twin wrote, 0 for none; for an act that
+-- takes another back, the one that it takes back.
+ALTER TABLE bulk_item ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;
