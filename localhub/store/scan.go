@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"twinboard/hubclient/iothub"
@@ -88,17 +89,23 @@ func (v *View) Rows(ctx context.Context, keys []int64) ([]*Row, error) {
 // Scan looks at records in the order of rows.
 func (v *View) Scan(ctx context.Context, scan Scan) error {
 	columns := make([]column, len(scan.Paths))
+	var read []string // what SQLite reads: a document once, however many paths lead into it
+	from := make([]int, len(columns))
 	for i, p := range scan.Paths {
 		columns[i] = columnOf(p)
+		if from[i] = slices.Index(read, columns[i].sql); from[i] < 0 {
+			from[i] = len(read)
+			read = append(read, columns[i].sql)
+		}
 	}
-	text, args := scan.statement(columns)
+	text, args := scan.statement(read)
 	rows, err := v.tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return v.store.fail("scan", err)
 	}
 	defer rows.Close()
 	var found Found
-	raw := make([]any, len(columns))
+	raw := make([]any, len(read))
 	fields := []any{&found.Key, &found.DeviceID, &found.ModuleID}
 	for i := range raw {
 		fields = append(fields, &raw[i])
@@ -109,7 +116,9 @@ func (v *View) Scan(ctx context.Context, scan Scan) error {
 			return v.store.fail("scan", err)
 		}
 		for i, c := range columns {
-			found.Values[i] = c.text(raw[i])
+			if found.Values[i], err = c.text(raw[from[i]]); err != nil {
+				return v.store.fail("scan", fmt.Errorf("%s of %s: %w", scan.Paths[i], found.DeviceID, err))
+			}
 		}
 		found.Fresh = v.fresh[found.Key]
 		if !scan.Visit(found) {
@@ -119,15 +128,14 @@ func (v *View) Scan(ctx context.Context, scan Scan) error {
 	return v.store.fail("scan", rows.Err())
 }
 
-func (scan *Scan) statement(columns []column) (string, []any) {
+func (scan *Scan) statement(read []string) (string, []any) {
 	var b strings.Builder
 	var args []any
 	b.WriteString("SELECT i.id, i.device_id, i.module_id")
 	twins := false
-	for _, c := range columns {
-		b.WriteString(", " + c.sql)
-		args = append(args, c.args...)
-		twins = twins || strings.Contains(c.sql, "t.")
+	for _, sql := range read {
+		b.WriteString(", " + sql)
+		twins = twins || strings.Contains(sql, "t.")
 	}
 	b.WriteString(" FROM ")
 	// CROSS JOIN keeps the order: from the few ids or keys to their rows.
@@ -160,38 +168,21 @@ func (scan *Scan) statement(columns []column) (string, []any) {
 // NULL, or a number that convert turns into one.
 type column struct {
 	sql     string
-	args    []any
 	convert func(int64) string
-	walk    iothub.Path // what is left to follow in the text that sql yields
+	path    []string // where to look in the text that sql yields
 }
 
-func (c column) text(v any) string {
+func (c column) text(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
-		if c.walk != nil {
-			return walk(v, c.walk)
-		}
-		return v
+		return valueAt(v, c.path)
 	case int64:
 		if c.convert != nil {
-			return c.convert(v)
+			return c.convert(v), nil
 		}
-		return fmt.Sprint(v)
+		return fmt.Sprint(v), nil
 	}
-	return ""
-}
-
-func walk(text string, path iothub.Path) string {
-	doc, err := iothub.ParseDocument([]byte(text))
-	if err != nil {
-		return ""
-	}
-	v, ok := doc.Get(path)
-	if !ok {
-		return ""
-	}
-	out, _ := iothub.AppendValue(nil, v) // of a document that was read
-	return string(out)
+	return "", nil
 }
 
 // columnOf finds the column of a path. What it yields is what the twin shows
@@ -207,33 +198,30 @@ func columnOf(path []string) column {
 	}
 	switch {
 	case path[0] == "tags":
-		return extract("t.tags", path[1:])
+		return column{sql: "t.tags", path: path[1:]}
 	case path[0] == "x509Thumbprint":
-		return extract("i.authentication", path)
+		return column{sql: "i.authentication", path: path}
 	case path[0] == "properties" && len(path) > 2 && (path[1] == "desired" || path[1] == "reported"):
 		if path[2] == "$metadata" {
-			return extract("t."+path[1]+"_metadata", path[3:])
+			return column{sql: "t." + path[1] + "_metadata", path: path[3:]}
 		}
-		return extract("t."+path[1], path[2:])
+		return column{sql: "t." + path[1], path: path[2:]}
 	}
 	return column{sql: "NULL"}
 }
 
 // fixed holds the paths that are not found inside a document.
 var fixed = map[string]column{
-	"deviceId":     {sql: "json_quote(i.device_id)"},
-	"moduleId":     {sql: text("i.module_id")},
-	"etag":         {sql: "t.etag", convert: func(n int64) string { return quote(iothub.TwinETag(uint64(n))) }},
-	"deviceEtag":   {sql: "i.etag", convert: func(n int64) string { return quote(iothub.DeviceETag(uint64(n))) }},
-	"version":      {sql: "t.etag + t.reported_version"},
-	"status":       {sql: "json_quote(i.status)"},
-	"statusReason": {sql: text("i.status_reason")},
-	"statusUpdateTime": {
-		sql:  "iif(i.status_updated = '', ?, json_quote(i.status_updated))",
-		args: []any{quote(iothub.Time{})},
-	},
+	"deviceId":                     {sql: "json_quote(i.device_id)"},
+	"moduleId":                     {sql: text("i.module_id")},
+	"etag":                         {sql: "t.etag", convert: func(n int64) string { return quote(iothub.TwinETag(uint64(n))) }},
+	"deviceEtag":                   {sql: "i.etag", convert: func(n int64) string { return quote(iothub.DeviceETag(uint64(n))) }},
+	"version":                      {sql: "t.etag + t.reported_version"},
+	"status":                       {sql: "json_quote(i.status)"},
+	"statusReason":                 {sql: text("i.status_reason")},
+	"statusUpdateTime":             {sql: "iif(i.status_updated = '', '" + quote(iothub.Time{}) + "', json_quote(i.status_updated))"},
 	"cloudToDeviceMessageCount":    {sql: "0"},
-	"authenticationType":           {sql: "i.authentication -> '$.type'"},
+	"authenticationType":           {sql: "i.authentication", path: []string{"type"}},
 	"modelId":                      {sql: "json_quote(t.model_id)"},
 	"capabilities":                 {sql: "json_object('iotEdge', json(iif(i.iot_edge, 'true', 'false')))"},
 	"capabilities.iotEdge":         {sql: "iif(i.iot_edge, 'true', 'false')"},
@@ -257,19 +245,4 @@ func section(name string) string {
 func quote(v any) string {
 	b, _ := json.Marshal(v) // a text, a time or a list of such: never fails
 	return string(b)
-}
-
-// extract reads a place inside a document. SQLite's path language has no
-// spelling for names with a quotation mark or backslash; those are followed
-// here.
-func extract(document string, path []string) column {
-	if len(path) == 0 {
-		return column{sql: document}
-	}
-	for _, key := range path {
-		if strings.ContainsAny(key, `"\`) {
-			return column{sql: document, walk: path}
-		}
-	}
-	return column{sql: document + " -> ?", args: []any{`$."` + strings.Join(path, `"."`) + `"`}}
 }
