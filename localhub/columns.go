@@ -340,9 +340,6 @@ func (c *columns) install(modules bool, made *table) {
 	t := c.tables[tableOf(modules)]
 	if t == nil {
 		t = made
-		for row := range t.keys {
-			t.index(row)
-		}
 		c.tables[tableOf(modules)] = t
 	} else {
 		t.align(made)

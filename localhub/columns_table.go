@@ -17,7 +17,7 @@ type table struct {
 	ids     []twinKey
 	gone    []bool // deleted
 	holes   int    // how many are
-	rows    map[twinKey]int
+	rows    map[twinKey]int  // nil until somebody's presence is looked up
 	columns map[string]*held // by the name of their path
 }
 
@@ -28,16 +28,31 @@ type held struct {
 	used atomic.Uint64
 }
 
-func newTable() *table { return &table{rows: map[twinKey]int{}, columns: map[string]*held{}} }
+func newTable() *table { return &table{columns: map[string]*held{}} }
 
-// add appends a row; index has its twin found by name.
+// add appends a row.
 func (t *table) add(key int64, id twinKey) {
 	t.keys = append(t.keys, key)
 	t.ids = append(t.ids, id)
 	t.gone = append(t.gone, false)
+	if t.rows != nil {
+		t.rows[id] = len(t.keys) - 1
+	}
 }
 
-func (t *table) index(row int) { t.rows[t.ids[row]] = row }
+// row finds a twin.
+func (t *table) row(id twinKey) (row int, ok bool) {
+	if t.rows == nil {
+		t.rows = make(map[twinKey]int, len(t.ids))
+		for row, id := range t.ids {
+			if !t.gone[row] {
+				t.rows[id] = row
+			}
+		}
+	}
+	row, ok = t.rows[id]
+	return row, ok
+}
 
 // find returns the columns of paths and notes when they were used; ok is false
 // when one is missing. The table may be nil.
@@ -115,12 +130,14 @@ func (t *table) apply(r *registry, modules bool, news changed, columns map[strin
 			t.insert(r, rec)
 		}
 	}
-	for id := range news.seen {
-		if row, ok := t.rows[id]; ok {
-			for _, h := range columns {
-				if keys := h.path.Keys(); ofPresence(keys) {
-					h.Set(row, r.presenceValue(id, keys))
-				}
+	for _, h := range columns {
+		keys := h.path.Keys()
+		if !ofPresence(keys) {
+			continue
+		}
+		for id := range news.seen {
+			if row, ok := t.row(id); ok {
+				h.Set(row, r.presenceValue(id, keys))
 			}
 		}
 	}
@@ -143,7 +160,6 @@ func (t *table) remove(row int) {
 // insert adds a row. Keys only grow, so it is the last.
 func (t *table) insert(r *registry, rec *store.Record) {
 	t.add(rec.Key, keyOf(rec))
-	t.index(len(t.keys) - 1)
 	m := member{r: r, rec: rec}
 	for _, h := range t.columns {
 		h.Append(m.value(h.path.Keys()))
