@@ -15,8 +15,8 @@ import (
 type table struct {
 	keys    []int64 // the store's
 	ids     []twinKey
-	gone    []bool // deleted
-	holes   int    // how many are
+	gone    []bool           // deleted
+	holes   int              // how many are
 	rows    map[twinKey]int  // nil until somebody's presence is looked up
 	columns map[string]*held // by the name of their path
 }

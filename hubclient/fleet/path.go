@@ -29,6 +29,12 @@ func steps(path string) []string {
 	return slices.Concat(sections[first], iothub.ParsePath(rest))
 }
 
+// lookup finds the JSON text of a value in that of a twin, empty when there is none.
+func lookup(raw []byte, path []string) []byte {
+	found, _ := iothub.Lookup(raw, path) // a hub's answer that was decoded before is whole
+	return found
+}
+
 // PathInfo is a path that some twins have.
 type PathInfo struct {
 	Path    string

@@ -169,13 +169,13 @@ func (scan *Scan) statement(read []string) (string, []any) {
 type column struct {
 	sql     string
 	convert func(int64) string
-	path    []string // where to look in the text that sql yields
+	path    iothub.Path // where to look in the text that sql yields
 }
 
 func (c column) text(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
-		return valueAt(v, c.path)
+		return iothub.Lookup(v, c.path)
 	case int64:
 		if c.convert != nil {
 			return c.convert(v), nil
