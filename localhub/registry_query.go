@@ -35,6 +35,9 @@ func (r *registry) query(ctx context.Context, text, continuation string, pageSiz
 		pageSize = iothub.MaxPageSize
 	}
 	if q.Top > 0 {
+		if place.given >= uint64(q.Top) {
+			return page{}, errDamagedToken // nothing was left to continue
+		}
 		pageSize = min(pageSize, q.Top-int(place.given))
 	}
 	if q.Source == query.Jobs {
@@ -279,6 +282,8 @@ func fingerprint(text string) []byte {
 	return sum[:8]
 }
 
+var errDamagedToken = iothub.ErrArgumentInvalid.With("the continuation token is damaged")
+
 func parsePlace(text, token string) (place, error) {
 	if token == "" {
 		return place{}, nil
@@ -293,7 +298,7 @@ func parsePlace(text, token string) (place, error) {
 	after, n := binary.Uvarint(b[8:])
 	given, m := binary.Uvarint(b[8+max(n, 0):])
 	if n <= 0 || m <= 0 || 8+n+m != len(b) || after > 1<<62 || given > 1<<31 {
-		return place{}, iothub.ErrArgumentInvalid.With("the continuation token is damaged")
+		return place{}, errDamagedToken
 	}
 	return place{int64(after), given}, nil
 }

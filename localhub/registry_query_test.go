@@ -158,6 +158,26 @@ func TestContinuationOutlivesChangesAndRestart(t *testing.T) {
 	}
 }
 
+// TestATokenPastTheBoundOfItsQuery forges what this hub never gives: a place
+// behind the last row of TOP.
+func TestATokenPastTheBoundOfItsQuery(t *testing.T) {
+	b := newBench(t)
+	b.create("d1", "d2", "d3")
+	for _, text := range []string{
+		"SELECT TOP 2 * FROM devices",
+		"SELECT TOP 2 deviceId FROM devices WHERE status = 'enabled'",
+		"SELECT TOP 2 deviceId, COUNT() AS n FROM devices GROUP BY deviceId",
+		"SELECT TOP 2 * FROM devices.jobs",
+	} {
+		for _, given := range []uint64{2, 3, 1 << 31} {
+			p, err := b.query(t.Context(), text, place{given: given}.token(text), 1)
+			if !errors.Is(err, iothub.ErrArgumentInvalid) {
+				t.Errorf("%s, %d rows given: %d more, %v", text, given, len(p.Rows), err)
+			}
+		}
+	}
+}
+
 func (b *bench) rowsFrom(text, continuation string, pageSize int) (rows []string) {
 	b.Helper()
 	for continuation != "" {
