@@ -2,6 +2,7 @@ package localhub
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,7 @@ func TestWhatEndsAConnection(t *testing.T) {
 		"a topic of the broker's":           publish(0, 0, "$SYS/broker/version", nil),
 		"a twin GET without $rid":           publish(0, 0, "$iothub/twin/GET/", nil),
 		"a twin GET with a path":            publish(0, 0, "$iothub/twin/GET/desired?$rid=1", nil),
+		"a $rid that no answer could hold":  publish(0, 0, iothub.TwinGetTopic(strings.Repeat("r", 65_512)), nil),
 		"a patch of desired":                publish(0, 0, "$iothub/twin/PATCH/properties/desired/?$rid=1", []byte("{}")),
 		"$version that is no number":        publish(0, 0, "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=x", []byte("{}")),
 		"a wildcard in a topic":             publish(0, 0, "devices/d1/messages/events/#", nil),
@@ -132,6 +134,24 @@ func (w *wire) endedBy(sent map[string][]byte) {
 			})
 		}
 	})
+}
+
+// TestAFilterOfAnIDWithAHashEndsTheConnection subscribes to what IoT Hub allows
+// and MQTT does not: a # that is not at the end.
+func TestAFilterOfAnIDWithAHashEndsTheConnection(t *testing.T) {
+	w := startWire(t)
+	w.device("d#1")
+	d, _ := w.online(w.deviceConnect("d#1"))
+	d.send(subscribe(1, 0, iothub.FilterDesired))
+	d.next(packets.Suback)
+	d.send(subscribe(2, 0, iothub.FilterMessages("d#1", "")))
+	d.ended()
+	d, _ = w.online(w.deviceConnect("d#1"))
+	d.send(publish(0, 0, iothub.TelemetryTopic("d#1", "", nil), nil))
+	d.ended()
+	if kept, _, err := w.hub.registry.subscriptionsOf(t.Context(), dev("d#1")); err != nil || !slices.Equal(kept, []string{iothub.FilterDesired}) {
+		t.Errorf("kept: %q, %v", kept, err)
+	}
 }
 
 func TestSubscriptionsAreGranted(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"twinboard/hubclient/iothub"
@@ -109,7 +110,8 @@ func (s *deviceSession) checkSubscribe(pk packets.Packet) error {
 		return fmt.Errorf("subscribed to more than %d filters", maxSubscriptions)
 	}
 	for _, f := range pk.Filters {
-		if !slices.Contains(s.allowed, f.Filter) {
+		// The id of a device may hold what is a wildcard in a filter.
+		if !slices.Contains(s.allowed, f.Filter) || !mqtt.IsValidFilter(f.Filter, false) {
 			return fmt.Errorf("subscribed to %q", f.Filter)
 		}
 	}

@@ -3,6 +3,7 @@ package iothub
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -130,8 +131,20 @@ type Topic struct {
 // connection.
 var ErrTopic = errors.New("topic outside IoT Hub's grammar")
 
+// maxRequestID is the longest $rid that is taken: the topic of an answer, which
+// MQTT bounds, must hold it.
+const maxRequestID = math.MaxUint16 - len(twinResponsePrefix+"204/?$rid=&$version=9223372036854775807")
+
 // ParsePublish reads a topic that a device or module publishes.
 func ParsePublish(topic, deviceID, moduleID string) (Topic, error) {
+	t, err := parsePublish(topic, deviceID, moduleID)
+	if err == nil && len(t.RequestID) > maxRequestID {
+		err = fmt.Errorf("%w: $rid has %d bytes; %d are allowed", ErrTopic, len(t.RequestID), maxRequestID)
+	}
+	return t, err
+}
+
+func parsePublish(topic, deviceID, moduleID string) (Topic, error) {
 	prefix := telemetryPrefix(deviceID, moduleID)
 	switch {
 	case topic+"/" == prefix:

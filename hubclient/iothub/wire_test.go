@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -213,6 +214,20 @@ func FuzzParseToken(f *testing.F) {
 			t.Errorf("a token nobody signed verifies: %q", s)
 		}
 	})
+}
+
+// TestTheTopicOfAnAnswerHoldsItsRequestID takes the longest $rid with which the
+// longest topic of an answer fits into MQTT's 65,535 bytes.
+func TestTheTopicOfAnAnswerHoldsItsRequestID(t *testing.T) {
+	rid := strings.Repeat("r", math.MaxUint16-len(iothub.TwinResponseTopic(204, "", math.MaxInt64)))
+	if got, err := iothub.ParsePublish(iothub.TwinGetTopic(rid), "d", ""); err != nil || got.RequestID != rid {
+		t.Errorf("%d bytes: %d came back, %v", len(rid), len(got.RequestID), err)
+	}
+	for _, topic := range []string{iothub.TwinGetTopic(rid + "r"), iothub.ReportedTopic(rid + "r")} {
+		if _, err := iothub.ParsePublish(topic, "d", ""); !errors.Is(err, iothub.ErrTopic) {
+			t.Errorf("%.50s… of %d bytes: %v", topic, len(topic), err)
+		}
+	}
 }
 
 func TestTopics(t *testing.T) {
