@@ -38,6 +38,8 @@ func bounds(t *testing.T, section iothub.SectionName) (out []bound) {
 	around("integer", 4503599627370495, func(n int) string { return fmt.Sprintf(`{"a":%d}`, n) })
 	around("integer below minus", 4503599627370496, func(n int) string { return fmt.Sprintf(`{"a":%d}`, -n) })
 	around("integer in an array", 4503599627370495, func(n int) string { return fmt.Sprintf(`{"a":[%d]}`, n) })
+	around("number of", 128, func(n int) string { return `{"a":1.` + strings.Repeat("0", n-2) + `}` })
+	around("number in an array of", 128, func(n int) string { return `{"a":[0.` + strings.Repeat("1", n-2) + `]}` })
 	around("section of", section.MaxSize(), func(n int) string { return sized(t, n) })
 	for _, name := range []string{"", "é", "日本", "a-b", "a/b", "_", "A:b@c", "%24"} {
 		out = append(out, bound{fmt.Sprintf("name %q", name), object(t, name), true})

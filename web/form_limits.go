@@ -32,6 +32,8 @@ func limitText(ctx context.Context, e *iothub.LimitError, doc iothub.Document) s
 		return text.T(ctx, "twin.limit.string-length", "Path", at, "Got", e.Got, "Max", e.Max)
 	case iothub.LimitInteger:
 		return text.T(ctx, "twin.limit.integer", "Path", at, "Number", e.Text)
+	case iothub.LimitNumberLength:
+		return text.T(ctx, "twin.limit.number-length", "Path", at, "Got", e.Got, "Max", e.Max)
 	case iothub.LimitNullInArray:
 		return text.T(ctx, "twin.limit.null-in-array", "Path", at)
 	}

@@ -121,6 +121,7 @@ func TestEditedRows(t *testing.T) {
 		{"where one was removed", []formRow{{Path: "a", Known: true, Kind: kindText, Removed: true}, added("a.b", kindText, "x")}, `{"a":{"b":"x"}}`, "", ""},
 		{"text too long", []formRow{known, added("a", kindText, long)}, "", "row-1-value", "The text of “a” is 4,097 bytes long. The limit is 4,096."},
 		{"number too large", []formRow{added("a", kindNumber, "4503599627370496")}, "", "row-0-value", "“a”: 4503599627370496 is too large. Whole numbers reach from −4503599627370496 to 4503599627370495."},
+		{"number too long", []formRow{added("a", kindNumber, "0."+strings.Repeat("1", 127))}, "", "row-0-value", "The number of “a” is 129 characters long. The limit is 128."},
 		{"null in a list", []formRow{added("a", kindJSON, "[null]")}, "", "row-0-value", "“a”: a list must not contain null."},
 		{"too deep", []formRow{added("a.b.c.d.e.f.g.h.i.j.k.l", kindNumber, "1")}, "", "row-0-value", "“a.b.c.d.e.f.g.h.i.j.k” is nested too deeply. The limit is 10 levels."},
 	}

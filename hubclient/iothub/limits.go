@@ -19,6 +19,7 @@ const (
 	MaxDepth          = 10 // objects in objects below a section's root
 	MaxInteger        = 1<<52 - 1
 	MinInteger        = -1 << 52
+	MaxNumberLength   = 128 // characters; a choice: numbers are kept as they were written, and count 8 bytes
 	MaxDeviceIDLength = 128
 	MaxModules        = 50 // of one device; older pages of the documentation say 20
 	MaxQueryLength    = 8192
@@ -61,6 +62,7 @@ const (
 	LimitKeyCharacter LimitKind = "key-character"
 	LimitStringLength LimitKind = "string-length"
 	LimitInteger      LimitKind = "integer"
+	LimitNumberLength LimitKind = "number-length"
 	LimitNullInArray  LimitKind = "null-in-array"
 )
 
@@ -92,6 +94,8 @@ func (e *LimitError) Error() string {
 		return fmt.Sprintf("%s: the text is %d bytes long, the limit is %d", at, e.Got, e.Max)
 	case LimitInteger:
 		return fmt.Sprintf("%s: %s is outside %d to %d", at, e.Text, MinInteger, MaxInteger)
+	case LimitNumberLength:
+		return fmt.Sprintf("%s: the number is %d characters long, the limit is %d", at, e.Got, e.Max)
 	case LimitNullInArray:
 		return fmt.Sprintf("%s: an array must not contain null", at)
 	}
@@ -154,6 +158,9 @@ func checkValue(at Path, v any, depth int, inArray bool) *LimitError {
 }
 
 func checkNumber(at Path, n json.Number) *LimitError {
+	if len(n) > MaxNumberLength {
+		return &LimitError{Kind: LimitNumberLength, Path: at, Got: len(n), Max: MaxNumberLength}
+	}
 	if strings.ContainsAny(n.String(), ".eE") {
 		return nil
 	}
