@@ -67,12 +67,13 @@ func placeOf(m map[string]any, k string) place {
 	return place{v, there}
 }
 
-// holds reports whether a value of a patch stands there; null is nothing.
-func (p place) holds(v any) bool {
+// holds reports whether a value of a patch stands there, by one measure of what
+// is equal; null is nothing.
+func (p place) holds(v any, equal func(a, b any) bool) bool {
 	if m, ok := v.(map[string]any); ok {
-		v = mergeMap(nil, m) // without its nulls
+		v = needed(nil, m) // without its removals
 	}
-	return p.there == (v != nil) && Equal(p.value, v)
+	return p.there == (v != nil) && equal(p.value, v)
 }
 
 func (r *Restoration) member(at Path, now place, written, former any) (back any, changes bool) {
@@ -86,10 +87,12 @@ func (r *Restoration) member(at Path, now place, written, former any) (back any,
 	switch {
 	case writtenIsMap && formerIsMap && nowIsMap:
 		return within(formerMap)
-	case now.holds(former):
+	case now.holds(former, identical):
 		r.Same++
-	case now.holds(written):
+	case now.holds(written, Equal): // which may be the former number in another text
 		return former, true
+	case now.holds(former, Equal):
+		r.Same++
 	case former == nil && writtenIsMap && nowIsMap: // others have added to what the patch made
 		return within(nothing(writtenMap))
 	default:
