@@ -107,6 +107,7 @@ func newRESTServer(h *Hub) *restServer {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
 	s.echo = e
+	e.Use(withoutOptions)
 	for _, r := range s.routes() {
 		offer(e, r.method, r.path, s.guard(r))
 	}
@@ -127,6 +128,17 @@ func newRESTServer(h *Hub) *restServer {
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
 	}
 	return s
+}
+
+// withoutOptions treats OPTIONS as any other method that is not offered, where
+// Echo would answer by itself, to everybody.
+func withoutOptions(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodOptions {
+			return echo.ErrMethodNotAllowed
+		}
+		return next(c)
+	}
 }
 
 // offer adds an operation. Without the second route, an id at the end of a path

@@ -79,6 +79,8 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		{"GET", "/devices/query", 200, "", ""}, // a device of that name
 		{"GET", "/devices/d1/commands", 405, "MethodNotAllowed", "DELETE"},
 		{"PUT", "/statistics/devices", 405, "MethodNotAllowed", "GET"},
+		{"OPTIONS", "/twins/d1", 405, "MethodNotAllowed", "GET, PATCH, PUT"},
+		{"OPTIONS", "/nothing/here", 404, "ResourceNotFound", ""},
 		{"POST", "/configurations", 405, "MethodNotAllowed", "GET"},
 	} {
 		r := w.call(c.method, c.path, "")
