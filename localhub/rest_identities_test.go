@@ -210,7 +210,7 @@ func TestConditionsOfWriting(t *testing.T) {
 				t.Errorf("%s with %v: %d %s", c.path, header, r.Status, r.Body)
 			}
 		}
-		for _, match := range []string{"*", `"*"`, c.etag.Header()} {
+		for _, match := range []string{"*", `"*"`, `""`, c.etag.Header()} {
 			r := w.call(http.MethodPut, c.missing, `{}`, "If-Match", match)
 			if r.Status != http.StatusNotFound || r.Header.Get(headerErrorCode) != c.gone {
 				t.Errorf("%s with %s: %d %s", c.missing, match, r.Status, r.Body)
@@ -221,8 +221,10 @@ func TestConditionsOfWriting(t *testing.T) {
 				t.Errorf("%s with %s: %d %s", c.path, match, r.Status, r.Body)
 			}
 		}
-		if r := w.call(http.MethodPut, c.path, `{}`, "If-Match", c.etag.Header()); r.Status != http.StatusPreconditionFailed {
-			t.Errorf("%s with an etag of the past: %d %s", c.path, r.Status, r.Body)
+		for _, match := range []string{c.etag.Header(), `""`} { // of the past, and of no time
+			if r := w.call(http.MethodPut, c.path, `{}`, "If-Match", match); r.Status != http.StatusPreconditionFailed {
+				t.Errorf("%s with %s: %d %s", c.path, match, r.Status, r.Body)
+			}
 		}
 	}
 }

@@ -289,7 +289,7 @@ func TestETags(t *testing.T) {
 		t.Errorf("DeviceETag = %s", got)
 	}
 	for header, want := range map[string]iothub.ETag{
-		`"AAAAAAAAAAE="`: "AAAAAAAAAAE=", `AAAAAAAAAAE=`: "AAAAAAAAAAE=", `"*"`: "*", `*`: "*", `W/"MQ=="`: "MQ==", ``: "",
+		`"AAAAAAAAAAE="`: "AAAAAAAAAAE=", `AAAAAAAAAAE=`: "AAAAAAAAAAE=", `"*"`: "*", `*`: "*", `W/"MQ=="`: "MQ==", ``: "", `""`: `""`, `W/""`: `""`,
 	} {
 		if got := iothub.ParseIfMatch(header); got != want {
 			t.Errorf("ParseIfMatch(%s) = %s, want %s", header, got, want)

@@ -34,10 +34,11 @@ func DeviceETag(n uint64) ETag {
 func (e ETag) Header() string { return `"` + string(e) + `"` }
 
 // ParseIfMatch reads an If-Match header: quoted or bare, with or without W/.
-// An absent header gives "".
+// An absent header gives "". An empty tag keeps its quotation marks: it is a
+// condition, and one that nothing meets.
 func ParseIfMatch(header string) ETag {
 	s := strings.TrimPrefix(strings.TrimSpace(header), "W/")
-	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+	if len(s) > 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		s = s[1 : len(s)-1]
 	}
 	return ETag(s)
