@@ -137,3 +137,22 @@ func TestLongAnswers(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestBodiesThatDoNotFitSayWhatDoesNot reads the text of refusals.
+func TestBodiesThatDoNotFitSayWhatDoesNot(t *testing.T) {
+	w := startWire(t)
+	w.device("d1")
+	for _, c := range []struct{ method, path, body, says string }{
+		{"PUT", "/devices/d1", `{"status":7}`, "status does not fit: number"},
+		{"PUT", "/devices/d1", `{"capabilities":{"iotEdge":"true"}}`, "capabilities.iotEdge does not fit: string"},
+		{"POST", "/devices/query", `{"query":["SELECT * FROM devices"]}`, "query does not fit: array"},
+		{"POST", "/twins/d1/methods", `{"methodName":"a","responseTimeoutInSeconds":5.5}`, "responseTimeoutInSeconds does not fit: number 5.5"},
+		{"PUT", "/jobs/v2/j", `{"startTime":"tomorrow"}`, `the body does not fit: "tomorrow" is no time such as 2026-11-22T10:00:00Z`},
+		{"PUT", "/jobs/v2/j", `{"startTime":1764145200}`, `the body does not fit: 1764145200 is no time such as 2026-11-22T10:00:00Z`},
+	} {
+		r := w.call(c.method, c.path, c.body)
+		if e := r.refused(t); r.Status != http.StatusBadRequest || e.Message != "ErrorCode:DeserializationError;"+c.says {
+			t.Errorf("%s: %d %q", c.body, r.Status, e.Message)
+		}
+	}
+}

@@ -143,7 +143,7 @@ func readJSON(text []byte, into any) error {
 	}
 	err = json.NewDecoder(bytes.NewReader(text)).Decode(into)
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return iothub.ErrDeserialization.With("%s must not be a %s", mismatch.Field, mismatch.Value)
+		return iothub.ErrDeserialization.With("%s does not fit: %s", mismatch.Field, mismatch.Value)
 	}
 	if err != nil {
 		return iothub.ErrDeserialization.With("the body does not fit: %v", err)

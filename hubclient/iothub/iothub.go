@@ -10,6 +10,7 @@ package iothub
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -64,7 +65,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 		parsed, err = time.Parse(`"2006-01-02T15:04:05.999999999"`, s)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%.40s is no time such as 2026-11-22T10:00:00Z", s)
 	}
 	t.Time = parsed.UTC()
 	if t.Year() <= 1 {
