@@ -77,6 +77,9 @@ func ParseToken(s string) (Token, error) {
 	return t, nil
 }
 
+// never is the end of the year 9999: a Time wraps long before an int64 does.
+const never = 253402300799
+
 func (t *Token) set(name, value string) error {
 	switch name {
 	case "sr":
@@ -95,7 +98,7 @@ func (t *Token) set(name, value string) error {
 		if err != nil {
 			return ErrNotToken
 		}
-		t.expiry, t.Expiry = value, time.Unix(seconds, 0).UTC()
+		t.expiry, t.Expiry = value, time.Unix(min(seconds, never), 0).UTC()
 	case "skn":
 		policy, err := url.PathUnescape(value)
 		if err != nil {

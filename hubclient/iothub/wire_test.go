@@ -118,6 +118,12 @@ func TestTokenScope(t *testing.T) {
 	if !tok.Expired(time.Unix(1, 0)) || tok.Expired(time.Unix(0, 0)) {
 		t.Error("a token expires at its expiry")
 	}
+	for _, se := range []string{"1764145200000", "253402300800", "9223372036854775807"} { // milliseconds, or never
+		tok, err := iothub.ParseToken("SharedAccessSignature sr=h&sig=AAAA&se=" + se)
+		if err != nil || tok.Expired(time.Now()) || tok.Expiry.Year() != 9999 {
+			t.Errorf("se=%s expires at %s, %v", se, tok.Expiry, err)
+		}
+	}
 }
 
 func TestParseTokenRefuses(t *testing.T) {
