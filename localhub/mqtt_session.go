@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -37,8 +38,9 @@ type deviceSession struct {
 	stored     bool // subscriptions were kept when it connected
 	resumed    bool // and are in force
 	expiry     *time.Timer
-	asked      chan struct{} // holds one for each request that is not answered yet
-	over       chan struct{} // closed when the connection has ended
+	asked      chan struct{}   // holds one for each request that is not answered yet
+	alive      context.Context //nolint:containedctx // ends with the connection
+	endAlive   context.CancelCauseFunc
 
 	// Of the reading goroutine alone.
 	topic iothub.Topic // of the PUBLISH in hand
@@ -63,9 +65,10 @@ type outgoing struct {
 
 func newSession(s *mqttServer, c *deviceConn, cl *mqtt.Client, user iothub.UserName) *deviceSession {
 	key := twinKey{user.DeviceID, user.ModuleID}
+	alive, end := context.WithCancelCause(context.Background())
 	return &deviceSession{
 		server: s, conn: c, client: cl, apiVersion: user.APIVersion, allowed: allowedFilters(key),
-		subs: &subscriptions{}, key: key, asked: make(chan struct{}, maxAsked), over: make(chan struct{}),
+		subs: &subscriptions{}, key: key, asked: make(chan struct{}, maxAsked), alive: alive, endAlive: end,
 	}
 }
 
@@ -184,19 +187,11 @@ func (s *deviceSession) takeTurn() {
 // refuses that. What the device sends next waits in its connection; no other
 // device's does.
 func (s *deviceSession) awaitTurn(group iothub.Throttled) error {
-	wait, err := s.server.hub.throttle.turn(group, 1)
-	if err != nil || wait == 0 {
-		return err
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-s.over:
-		return iothub.ErrThrottling.With("the connection ended before it was its turn")
-	}
+	return s.server.hub.throttle.pass(s.alive, group, 1)
 }
+
+// errConnectionOver refuses what a device sent whose connection has ended since.
+var errConnectionOver = iothub.ErrThrottling.With("the connection ended before it was its turn")
 
 // answerError always has a body: without one Node's SDK takes a refusal for
 // success. What was sent without $rid is refused in silence.
@@ -230,7 +225,7 @@ func (s *deviceSession) close() bool {
 		return false
 	}
 	s.ended = true
-	close(s.over)
+	s.endAlive(errConnectionOver)
 	return true
 }
 

@@ -54,20 +54,14 @@ func newThrottle(tier string, now func() time.Time) (*throttle, error) {
 // pass lets n operations of a group pass when it is their turn, or refuses them
 // all. "" is a group without a throttle.
 func (t *throttle) pass(ctx context.Context, group iothub.Throttled, n int) error {
-	wait, err := t.turn(group, n)
+	if t == nil || group == "" {
+		return nil
+	}
+	wait, err := t.reserve(group, n, t.longest)
 	if err != nil || wait == 0 || pause(ctx, wait) {
 		return err
 	}
 	return context.Cause(ctx)
-}
-
-// turn says how long n operations of a group have to wait for their turn, or
-// refuses them all.
-func (t *throttle) turn(group iothub.Throttled, n int) (time.Duration, error) {
-	if t == nil || group == "" {
-		return 0, nil
-	}
-	return t.reserve(group, n, t.longest)
 }
 
 // take lets n operations of a group pass at once or refuses them all: whoever has
