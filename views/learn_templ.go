@@ -162,7 +162,7 @@ func LearnPanel(p LearnProps) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if p.Docked {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<div class=\"learn-bar\"><h2 class=\"learn-name\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<div class=\"side-bar\"><h2 class=\"learn-name\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

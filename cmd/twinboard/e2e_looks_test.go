@@ -188,6 +188,7 @@ func (b *tab) foldsLarge() {
 	b.until("the panel leaves the phone to the page", `document.querySelector("#side").offsetHeight <= 100`)
 	b.click("#side summary")
 	b.see("#side .side-body")
+	b.none("the panel's name twice", shown(".side-bar > h2")+inShort)
 	if height := must(b, "height", chromedp.Evaluate[int](`document.querySelector("#side").offsetHeight`)); height > 340 {
 		b.t.Errorf("the panel takes %d px of a phone when it is unfolded", height)
 	}
