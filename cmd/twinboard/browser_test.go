@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"twinboard/hubclient"
@@ -199,11 +201,23 @@ func (b *tab) text(selector string) string {
 	return must(b, "text of "+selector, chromedp.Text(chromedp.CSS(selector)))
 }
 
+// typed is the length up to which fill types a text. A longer one it pastes, as
+// each key waits for the page.
+const typed = 20
+
 func (b *tab) fill(selector, value string) {
 	b.t.Helper()
 	b.see(selector)
 	b.evaluate(fmt.Sprintf("document.querySelector(%q).value = ''; void 0", selector))
-	must(b, "fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
+	if len(value) <= typed {
+		must(b, "fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
+		return
+	}
+	must(b, "focus "+selector, chromedp.Focus(chromedp.CSS(selector)))
+	must(b, "paste into "+selector, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: value})
+		return err
+	}))
 }
 
 // withoutScript switches JavaScript off for the pages opened from now on.
