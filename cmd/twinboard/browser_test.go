@@ -34,9 +34,11 @@ func startBrowserIn(t testing.TB, lang string) browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("accept-lang", lang),
-		chromedp.Flag("allow-pre-commit-input", true)) // input on a page without a frame yet counts
+		chromedp.Flag("kiosk", true),                     // no bars round the page, which would be drawn with it
+		chromedp.Flag("js-flags", "--no-flush-bytecode"), // what one page compiled serves the next
+		chromedp.Flag("allow-pre-commit-input", true))    // input on a page without a frame yet counts
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	return browser{allocator}
@@ -74,6 +76,7 @@ func newTab(parent context.Context, t testing.TB, base string) *tab {
 		cancel()
 		<-done
 	})
+	tab.window(1280, 900)
 	return tab
 }
 
