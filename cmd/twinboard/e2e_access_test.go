@@ -21,6 +21,7 @@ var narrow = []int64{390, 320}
 // Whatever the state, axe finds nothing, the page has one heading and its
 // language, fits narrow screens, and speaks that language alone.
 func TestE2EStates(t *testing.T) {
+	t.Parallel()
 	axe, err := os.ReadFile("../../node_modules/axe-core/axe.min.js")
 	if err != nil {
 		t.Fatalf("axe is missing, run make setup: %v", err)

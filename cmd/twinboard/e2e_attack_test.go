@@ -84,6 +84,7 @@ func pagesOf(id string) []string {
 // TestE2EStoredMarkup opens every page of a device whose texts are hostile. What
 // the content policy blocks complains on the console, which fails the test too.
 func TestE2EStoredMarkup(t *testing.T) {
+	t.Parallel()
 	device := attacker(t)
 	p := startProgram(t, "serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0",
 		"--log-level", "error", "--data", prepare(t, device))
@@ -197,6 +198,7 @@ func (c *crawler) read(path string) []byte {
 // TestSecretsAreNowhere reads every page, form and stream that links lead to and
 // looks for the keys of devices and policies in answers and in the log.
 func TestSecretsAreNowhere(t *testing.T) {
+	t.Parallel()
 	device := manyStates
 	p := startProgram(t, "serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0",
 		"--log-level", "debug", "--data", prepare(t, device), "--demo", "2")

@@ -29,6 +29,7 @@ func (b *tab) press(key string, modifiers ...chromedp.KeyOption) {
 // TestE2EManyDevices adds devices by pattern, filters, selects by keyboard and
 // pointer, and deletes all of a filter.
 func TestE2EManyDevices(t *testing.T) {
+	t.Parallel()
 	p := serve(t)
 	owner := p.client(t, "iothubowner")
 	b := startBrowser(t).tab(t, p.Dashboard)
@@ -131,6 +132,7 @@ func TestE2EKeys(t *testing.T) {
 // TestE2EHundredThousand searches, filters, sorts and pages a hundred thousand
 // devices in the browser.
 func TestE2EHundredThousand(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	fillHub(t, data, many)
 	p := serve(t, "--data", data)

@@ -21,6 +21,7 @@ const lateBy30 = `window.late = []; { const real = window.setTimeout
 
 // TestE2EFlows walks through what people come for, with one program.
 func TestE2EFlows(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, "serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0",
 		"--log-level", "error", "--data", prepare(t, manyStates))
 	hub := p.client(t, "iothubowner")

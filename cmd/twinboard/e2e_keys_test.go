@@ -58,6 +58,7 @@ func (b *tab) offered() string {
 // TestE2EKeyboard presses every key that the list of keys offers, where it offers
 // it. Selecting rows is part of TestE2EManyDevices.
 func TestE2EKeyboard(t *testing.T) {
+	t.Parallel()
 	p := serve(t)
 	hub := p.client(t, "iothubowner")
 	for _, id := range []string{"a?b", "pump-07"} {

@@ -16,6 +16,7 @@ const (
 // TestE2ETutorial clicks the whole tutorial in each language and asks the hub
 // after each step whether it is true.
 func TestE2ETutorial(t *testing.T) {
+	t.Parallel()
 	for lang, title := range map[string]string{"en": "Get started with device twins", "es": "Introducción a los dispositivos gemelos"} {
 		t.Run(lang, func(t *testing.T) {
 			p := serve(t)

@@ -45,6 +45,7 @@ const inShort = `.map(e => e.outerHTML.slice(0, 90).replaceAll("\n", " "))`
 // TestE2ELooks holds what the style sheets promise beyond the usual window: on a
 // phone, on paper, with forced colours, without motion, with large text.
 func TestE2ELooks(t *testing.T) {
+	t.Parallel()
 	p := startProgram(t, "serve", "--listen", "127.0.0.1:0", "--hub-https", "127.0.0.1:0", "--hub-mqtt", "127.0.0.1:0",
 		"--log-level", "error", "--data", prepare(t, manyStates, longTexts()), "--demo", "5")
 	p.lists(t, 7)

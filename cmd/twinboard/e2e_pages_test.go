@@ -12,6 +12,7 @@ import (
 // nothing: add a device, edit tags and desired, query, start the device, and see
 // a patch arrive.
 func TestE2EPages(t *testing.T) {
+	t.Parallel()
 	p := serve(t)
 	owner := p.client(t, "iothubowner")
 	b := startBrowser(t).tab(t, p.Dashboard)
