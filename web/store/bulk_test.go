@@ -89,7 +89,8 @@ func TestBulkReasonsOfOld(t *testing.T) {
 		got = append(got, b.Items...)
 	}
 	want := []BulkItem{
-		{DeviceID: "d", State: "done", ReasonWas: `it's "5"`}, {DeviceID: "e", State: "already"},
+		{DeviceID: "d", State: "done", ReasonWas: `it's "5"`},
+		{DeviceID: "e", State: "already"},
 		{DeviceID: "d", State: "done", Reason: "stolen"},
 		{DeviceID: "d", State: "done", Old: iothub.Document{"statusReason": "a tag"}},
 	}
