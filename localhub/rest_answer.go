@@ -58,7 +58,7 @@ func (s *restServer) answerError(err error, c echo.Context) {
 	id := c.Response().Header().Get(headerRequestID)
 	e := refusalOf(err)
 	log := s.hub.log.With("request_id", id, "method", c.Request().Method, "path", c.Request().URL.Path, "status", e.Status)
-	if e.Status >= http.StatusInternalServerError {
+	if e.Status >= http.StatusInternalServerError && !becameOfCall(e) { // a device that does not answer is no fault of the hub
 		log.Error("request failed", "error", err)
 	} else {
 		log.Info("request refused", "code", e.Code, "reason", e.Message)

@@ -3,11 +3,14 @@ package localhub
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"twinboard/hubclient/iothub"
@@ -93,6 +96,21 @@ func TestMethodsRunSideBySide(t *testing.T) {
 
 // TestMethodRefusals checks the bodies: what becomes of a call has the one for
 // devices within the other.
+// TestWhatADeviceFailsToAnswerIsNoErrorOfTheHub reads the level of the log.
+func TestWhatADeviceFailsToAnswerIsNoErrorOfTheHub(t *testing.T) {
+	for err, level := range map[*iothub.Error]string{
+		iothub.ErrGatewayTimeout: "INFO", iothub.ErrBadDeviceResponse: "INFO", iothub.ErrDeviceNotOnline: "INFO", iothub.ErrServerError: "ERROR",
+	} {
+		var log strings.Builder
+		s := &restServer{hub: &Hub{log: slog.New(slog.NewTextHandler(&log, nil)), now: time.Now}}
+		ctx := echo.New().NewContext(httptest.NewRequest(http.MethodPost, "/twins/d1/methods", nil), httptest.NewRecorder())
+		s.answerError(err.With("it is so"), ctx)
+		if !strings.Contains(log.String(), "level="+level+" ") {
+			t.Errorf("%s: %s", err.Code, log.String())
+		}
+	}
+}
+
 func TestMethodRefusals(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
