@@ -52,8 +52,29 @@ func TestE2ELooks(t *testing.T) {
 	browser := startBrowser(t)
 	for name, look := range map[string]func(*tab){
 		"phone": phoneLook, "paper": paperLook, "forced colours": forcedLook, "no motion": stillLook, "large text": largeLook,
+		"editor": editorLook,
 	} {
 		t.Run(name, func(t *testing.T) { look(browser.tab(t, p.Dashboard)) })
+	}
+}
+
+// editorLook: nothing moves when the editor takes the place of its field, so that a
+// click meets what it was meant for.
+func editorLook(b *tab) {
+	const moved = `new Promise(found => {
+		let all = []
+		new PerformanceObserver(list => { all.push(...list.getEntries()) }).observe({type: "layout-shift", buffered: true})
+		setTimeout(() => found(all.flatMap(e => e.sources).map(s => s.node?.outerHTML?.slice(0, 80) + ": " + s.previousRect.y + " to " + s.currentRect.y).join("\n")), 500)
+	})`
+	for _, path := range []string{
+		asks("SELECT * FROM devices"), asks("SELECT *\nFROM devices\nWHERE" + strings.Repeat("\n  tags.a = 1 OR", 12) + "\n  tags.a = 2"),
+		"/h/local/devices/" + longID + "/edit/tags?as=json", "/h/local/devices/states/edit/desired?as=json",
+	} {
+		b.open(path)
+		b.see(".cm-editor")
+		if found := must(b, "what moved", chromedp.Evaluate[string](moved, chromedp.EvalAwaitPromise)); found != "" {
+			b.t.Errorf("%s: moved when the editor came:\n%s", path, found)
+		}
 	}
 }
 

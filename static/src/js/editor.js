@@ -105,6 +105,8 @@ export function attach(area) {
   const hadFocus = document.activeElement === area
   const view = new EditorView({ state: EditorState.create({ doc: area.value, extensions: extensions(area) }) })
   view.dom.dataset.editorFor = area.id
+  // What stands below must not move away from under a pointer.
+  if (area.offsetHeight > 0) view.dom.style.minHeight = `${area.offsetHeight}px`
   const exit = document.createElement('span')
   exit.tabIndex = -1
   exit.className = 'editor-exit'
