@@ -191,6 +191,7 @@ func TestJournalOfACrawledHub(t *testing.T) {
 		noticed := len(b.journal(store.JournalQuery{Section: store.Desired})) + len(b.journal(store.JournalQuery{Section: store.Tags}))
 		b.entries(noticed, store.JournalQuery{Others: true}) // which is searched for in memory, a moment later
 		b.save("pump", "off")
+		eventually(t, func() bool { d, _ := b.fleet.Get("pump"); return d.Twin().Properties.Desired.Value["mode"] == "off" }, "the crawl has the change")
 		b.write("pump", iothub.TwinPatch{Tags: document(t, `{"line":3}`)})
 		b.entries(noticed+1, store.JournalQuery{Others: true})
 		if own := b.journal(store.JournalQuery{Section: store.Desired}); own[0].Source != store.FromDashboard || own[1].ID != desired.ID {
