@@ -153,6 +153,7 @@ func (pg *postgres) load(p *peers) {
 	pg.psql("create index on twins using gin (doc jsonb_path_ops)")
 	pg.psql("vacuum full analyze")
 	pg.psql("checkpoint")
+	pg.psql("select pg_stat_reset()")
 }
 
 var latency = regexp.MustCompile(`latency average = ([0-9.]+) ms`)
@@ -167,10 +168,18 @@ func (pg *postgres) query(text string) float64 {
 // updates returns how many a second 16 writers make.
 func (pg *postgres) updates(table string) float64 {
 	pg.Helper()
-	return pg.pgbench(throughput, `\set id random(0, 999)
-update `+table+` set doc = jsonb_set(doc, '{properties,desired,power_level}', to_jsonb(:id::int))
-  where device_id = 'device-' || lpad((:id)::text, 6, '0')`,
+	return pg.pgbench(throughput, fmt.Sprintf(`\set id random(0, 999)
+\set level random(%d, %d)
+update %s set doc = jsonb_set(doc, '{properties,desired,power_level}', to_jsonb(:level::int))
+  where device_id = 'device-' || lpad((:id)::text, 6, '0')`, firstLevel, firstLevel+levels-1, table),
 		"-c", strconv.Itoa(writers), "-j", "2", "-T", strconv.Itoa(int(roundTime.Seconds())))
+}
+
+// indexed returns the percentage of a table's updates since load that its indexes
+// had to follow: none of those that changed no indexed value.
+func (pg *postgres) indexed(table string) string {
+	pg.Helper()
+	return strings.TrimSpace(pg.psql("select round(100 - 100.0 * n_tup_hot_upd / n_tup_upd, 1) from pg_stat_user_tables where relname = '"+table+"'", "-t"))
 }
 
 func (pg *postgres) pgbench(figure *regexp.Regexp, script string, options ...string) float64 {

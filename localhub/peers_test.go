@@ -47,6 +47,9 @@ const (
 	rounds    = 3
 	writers   = 16
 	roundTime = 2 * time.Second
+
+	firstLevel = 1000 // of those that updates set
+	levels     = 9000
 )
 
 type peers struct {
@@ -171,7 +174,9 @@ func (p *peers) queries(pg *postgres) {
 	}
 }
 
-// updates has 16 writers change one desired property of some of 1,000 twins.
+// updates has 16 writers change one desired property of some of 1,000 twins, to a
+// value that it has not had lately: PostgreSQL leaves the index alone when nothing
+// has changed.
 func (p *peers) updates(pg *postgres) {
 	things := make([]*thing, writers)
 	for i := range things {
@@ -181,12 +186,15 @@ func (p *peers) updates(pg *postgres) {
 		things[i].send(subscribe(1, 0, iothub.FilterTwinResponses))
 		things[i].next(packets.Suback)
 	}
-	const change = `{"properties":{"desired":{"power_level":7}}}`
+	changes, patches := make([]string, levels), make([]iothub.TwinPatch, levels)
+	for i := range changes {
+		changes[i] = fmt.Sprintf(`{"properties":{"desired":{"power_level":%d}}}`, firstLevel+i)
+		patches[i] = parsePatch(p, changes[i])
+	}
 	clients := make([]*leanClient, writers)
 	for i := range clients {
-		clients[i] = newLeanClient(p, p.hub, p.token("iothubowner"), http.MethodPatch, "/", change)
+		clients[i] = newLeanClient(p, p.hub, p.token("iothubowner"), http.MethodPatch, "/", "")
 	}
-	patch := parsePatch(p, change)
 	id := func(w, i int) string { return fmt.Sprintf("device-%06d", (w+writers*i)*7919%1000) }
 	ways := []struct {
 		name   string
@@ -194,15 +202,15 @@ func (p *peers) updates(pg *postgres) {
 		write  func(w, i int)
 	}{
 		{"inside", 3, func(w, i int) {
-			_, err := p.hub.registry.updateTwin(context.Background(), owner, dev(id(w, i)), patch, "")
+			_, err := p.hub.registry.updateTwin(context.Background(), owner, dev(id(w, i)), patches[i%levels], "")
 			p.bench.check(err)
 		}},
 		{"REST, lean client", 1, func(w, i int) {
-			clients[w].to("/twins/" + id(w, i))
+			clients[w].to("/twins/"+id(w, i), changes[i%levels])
 			clients[w].ask(http.StatusOK)
 		}},
 		{"REST, Go's client", 1, func(w, i int) {
-			p.mustCall(http.MethodPatch, "/twins/"+id(w, i), change)
+			p.mustCall(http.MethodPatch, "/twins/"+id(w, i), changes[i%levels])
 		}},
 		{"MQTT", 1, func(w, i int) {
 			things[w].send(publish(0, 0, iothub.ReportedTopic("1"), fmt.Appendf(nil, `{"n":%d}`, i)))
@@ -221,6 +229,7 @@ func (p *peers) updates(pg *postgres) {
 		}
 		plain = append(plain, pg.updates("plain"))
 	}
+	p.note("of PostgreSQL's updates, %s %% had to change the GIN index", pg.indexed("twins"))
 	for k, way := range ways {
 		got := median(ours[k])
 		p.line("durable updates, 16 writers, "+way.name, fmt.Sprintf("%.0f/s, %.0f µs of work each", got, median(work[k])), fmt.Sprintf("GIN %.0f/s", median(gin)), got/median(gin), way.budget)

@@ -26,7 +26,7 @@ type leanClient struct {
 	conn          *tls.Conn
 	answers       *bufio.Reader
 	method        string
-	behind        string // the path, in the request
+	behind        string // the path, in the request, up to the length of the body
 	request, body []byte // body is that of the last answer
 }
 
@@ -38,15 +38,15 @@ func newLeanClient(tb testing.TB, h *Hub, token, method, path, body string) *lea
 	}
 	tb.Cleanup(func() { conn.Close() })
 	c := &leanClient{TB: tb, conn: conn.(*tls.Conn), answers: bufio.NewReaderSize(conn, 64<<10), method: method}
-	c.behind = fmt.Sprintf("?api-version=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
-		iothub.APIVersion, h.HTTPSAddr(), token, contentJSON, len(body), body)
-	c.to(path)
+	c.behind = fmt.Sprintf("?api-version=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: ",
+		iothub.APIVersion, h.HTTPSAddr(), token, contentJSON)
+	c.to(path, body)
 	return c
 }
 
-// to puts the request together for a path.
-func (c *leanClient) to(path string) {
-	c.request = append(append(append(append(c.request[:0], c.method...), ' '), path...), c.behind...)
+// to puts the request together for a path and a body.
+func (c *leanClient) to(path, body string) {
+	c.request = fmt.Appendf(c.request[:0], "%s %s%s%d\r\n\r\n%s", c.method, path, c.behind, len(body), body)
 }
 
 // ask sends the request and reads the answer, which must be of this status.
