@@ -125,7 +125,9 @@ func newRESTServer(h *Hub) *restServer {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConn,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
+		// "OPTIONS *" is refused as every other OPTIONS is.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(h.log.Handler(), slog.LevelInfo),
 	}
 	return s
 }

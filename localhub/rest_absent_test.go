@@ -1,6 +1,9 @@
 package localhub
 
 import (
+	"bufio"
+	"crypto/tls"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -95,6 +98,49 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		}
 		if e := r.refused(t); !strings.HasPrefix(e.Message, "ErrorCode:"+c.code+";") {
 			t.Errorf("%s %s: %q", c.method, c.path, e.Message)
+		}
+	}
+}
+
+// TestRequestsAtTheEdgeOfHTTP sends what clients of HTTP would not: whatever
+// reaches the hub is answered with its envelope, the rest by net/http.
+func TestRequestsAtTheEdgeOfHTTP(t *testing.T) {
+	w := startWire(t)
+	for _, c := range []struct {
+		request string
+		status  int
+		code    string // "" for what no handler is asked about
+	}{
+		{"OPTIONS * HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
+		{"GET * HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
+		{"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
+		{"GET //devices HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
+		{"GET /devices?api-version=%zz HTTP/1.1\r\nHost: localhost", 401, "IotHubUnauthorizedAccess"},
+		{"GET /a%zz HTTP/1.1\r\nHost: localhost", 400, ""},
+		{"GET /devices HTTP/1.1", 400, ""},
+		{"GET /devices HTTP/1.1\r\nHost: localhost\r\nExpect: miracles", 417, ""},
+	} {
+		conn, err := tls.Dial("tcp", w.hub.HTTPSAddr(), clientTLS(w.hub))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(conn, c.request+"\r\nConnection: close\r\n\r\n")
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", c.request, err)
+		}
+		text, _ := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		_ = conn.Close()
+		if r.StatusCode != c.status || r.Header.Get("iothub-errorcode") != c.code {
+			t.Errorf("%q: %d %s", c.request, r.StatusCode, text)
+		}
+		if c.code == "" {
+			continue
+		}
+		if e := (reply{Body: string(text)}).refused(t); !strings.HasPrefix(e.Message, "ErrorCode:"+c.code+";") {
+			t.Errorf("%q: %q", c.request, e.Message)
 		}
 	}
 }
