@@ -74,7 +74,7 @@ func (c *calls) answered(key twinKey, rid string, a methodAnswer) {
 // anybody is whose arrival those wait for who wait for all.
 var anybody twinKey
 
-// arrival tells when a device connects or subscribes, or is deleted.
+// arrival tells when a device connects or subscribes, is deleted or disabled.
 func (c *calls) arrival(key twinKey) (arrived <-chan struct{}, forget func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,7 +132,7 @@ func (r *registry) invoke(ctx context.Context, by actor, key twinKey, call metho
 }
 
 // deliver hands the call to the device's connection, and waits for one if it
-// may.
+// may, and as long as one can come.
 func (r *registry) deliver(ctx context.Context, key twinKey, rid string, call methodCall) error {
 	arrived, forget := r.calls.arrival(key)
 	defer forget()
@@ -145,6 +145,9 @@ func (r *registry) deliver(ctx context.Context, key twinKey, rid string, call me
 		if call.connect == 0 {
 			return notOnline(key)
 		}
+		if err := r.mayCome(ctx, key); err != nil {
+			return err
+		}
 		select {
 		case <-arrived:
 		case <-late.C:
@@ -153,6 +156,19 @@ func (r *registry) deliver(ctx context.Context, key twinKey, rid string, call me
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// mayCome refuses to wait for who cannot connect. That the service says of a
+// disabled device what it says of one that is not there is a choice.
+func (r *registry) mayCome(ctx context.Context, key twinKey) error {
+	if _, err := r.record(ctx, key); err != nil {
+		return err
+	}
+	device, err := r.record(ctx, twinKey{DeviceID: key.DeviceID})
+	if err == nil && device.Status == iothub.StatusDisabled {
+		err = iothub.ErrDeviceNotOnline.With("device %s is disabled", key.DeviceID)
+	}
+	return err
 }
 
 func notOnline(key twinKey) error {

@@ -32,13 +32,23 @@ func (h *handyman) sendMethod(name, rid string, payload []byte) bool {
 	return h.takes
 }
 
-func (b *bench) invokeLater(call methodCall) <-chan error {
+func (b *bench) invokeLater(key twinKey, call methodCall) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.invoke(b.Context(), owner, dev("d"), call)
+		_, err := b.invoke(b.Context(), owner, key, call)
 		done <- err
 	}()
 	return done
+}
+
+// awaited waits until somebody waits for a device or module.
+func (b *bench) awaited(key twinKey) {
+	b.Helper()
+	waitFor(b, "a call that waits for "+key.String(), func() bool {
+		b.calls.mu.Lock()
+		defer b.calls.mu.Unlock()
+		return len(b.calls.waiting[key]) == 1
+	})
 }
 
 func TestMethodsOfAnAbsentDevice(t *testing.T) {
@@ -61,12 +71,8 @@ func TestMethodsOfAnAbsentDevice(t *testing.T) {
 func TestAMethodWaitsForItsDevice(t *testing.T) {
 	b := newBench(t)
 	b.create("d")
-	done := b.invokeLater(reboot(time.Minute, time.Minute))
-	waitFor(t, "the call waits", func() bool {
-		b.calls.mu.Lock()
-		defer b.calls.mu.Unlock()
-		return len(b.calls.waiting[dev("d")]) == 1
-	})
+	done := b.invokeLater(dev("d"), reboot(time.Minute, time.Minute))
+	b.awaited(dev("d"))
 	h := newHandyman(true)
 	b.check(b.connect(t.Context(), dev("d"), "", h))
 	rid := <-h.rids
@@ -79,6 +85,47 @@ func TestAMethodWaitsForItsDevice(t *testing.T) {
 	want := iothub.MethodCall{Name: "reboot", Payload: `{"in":1}`, Status: 201, Answer: "null"}
 	if *last.Method != want || last.Policy != "iothubowner" || last.DeviceID != "d" {
 		t.Errorf("announced %+v", last.Method)
+	}
+}
+
+// TestAMethodDoesNotWaitForWhoCannotCome takes away what a call waits for, and
+// calls what is disabled already.
+func TestAMethodDoesNotWaitForWhoCannotCome(t *testing.T) {
+	module := twinKey{"d", "m"}
+	remove := func(b *bench) error { return b.deleteDevice(b.Context(), owner, "d", iothub.Any) }
+	removeModule := func(b *bench) error { return b.deleteModule(b.Context(), owner, module, iothub.Any) }
+	disable := func(b *bench) error {
+		_, err := b.updateDevice(b.Context(), owner, iothub.Device{DeviceID: "d", Status: iothub.StatusDisabled}, iothub.Any)
+		return err
+	}
+	for _, c := range []struct {
+		name   string
+		key    twinKey
+		change func(*bench) error
+		want   *iothub.Error
+	}{
+		{"a device is deleted", dev("d"), remove, iothub.ErrDeviceNotFound},
+		{"a device is disabled", dev("d"), disable, iothub.ErrDeviceNotOnline},
+		{"a module is deleted", module, removeModule, iothub.ErrDeviceNotFound},
+		{"a module's device is deleted", module, remove, iothub.ErrDeviceNotFound},
+		{"a module's device is disabled", module, disable, iothub.ErrDeviceNotOnline},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.create("d")
+			b.createModules("d", "m")
+			done := b.invokeLater(c.key, reboot(time.Minute, time.Minute))
+			b.awaited(c.key)
+			b.check(c.change(b))
+			select {
+			case err := <-done:
+				wantCode(t, err, c.want)
+			case <-time.After(10 * time.Second):
+				t.Fatal("the call goes on waiting")
+			}
+			_, err := b.invoke(t.Context(), owner, c.key, reboot(time.Minute, time.Minute))
+			wantCode(t, err, c.want)
+		})
 	}
 }
 

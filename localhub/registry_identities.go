@@ -146,6 +146,7 @@ func (r *registry) identityChanged(b *batch, by actor, rec *store.Record, module
 	}
 	for _, one := range append(modules, rec) {
 		r.drop(keyOf(one), "the device was disabled")
+		r.calls.awaken(keyOf(one)) // calls that wait for it
 	}
 }
 

@@ -195,7 +195,7 @@ func (r *registry) forget(key twinKey, reason string) {
 	delete(r.presence, key)
 	r.columns.stir(key)
 	r.mu.Unlock()
-	r.calls.awaken(key) // jobs that wait for it
+	r.calls.awaken(key) // calls and jobs that wait for it
 }
 
 func (r *registry) endAll(reason string) {
