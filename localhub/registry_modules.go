@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -103,10 +104,8 @@ func usable(id string, device *store.Record, err error) error {
 
 // moduleIdentityOf reads what a request may set of a module.
 func moduleIdentityOf(m iothub.Module) (store.Identity, error) {
-	for _, id := range []string{m.DeviceID, m.ModuleID} {
-		if err := iothub.CheckDeviceID(id); err != nil {
-			return store.Identity{}, iothub.ErrArgumentInvalid.With("%v", err)
-		}
+	if err := cmp.Or(iothub.CheckDeviceID(m.DeviceID), iothub.CheckModuleID(m.ModuleID)); err != nil {
+		return store.Identity{}, iothub.ErrArgumentInvalid.With("%v", err)
 	}
 	if strings.HasPrefix(m.ModuleID, "$") {
 		return store.Identity{}, iothub.ErrArgumentInvalid.With("module ids that begin with $ belong to the system")

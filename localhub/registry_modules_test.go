@@ -96,6 +96,11 @@ func TestWhatIsRefusedOfModules(t *testing.T) {
 		return err
 	}
 	b.check(twin("off", "m")) // only identities are out of reach
+	for _, id := range []string{"", "a b", strings.Repeat("x", 129)} {
+		if err := create("d", id); err == nil || !strings.Contains(err.Error(), "a module id ") {
+			t.Errorf("of the module id %.9q: %v", id, err)
+		}
+	}
 	for i, c := range []struct {
 		err  error
 		want *iothub.Error

@@ -93,7 +93,7 @@ func checkMerged(t *testing.T, base, patch, merged map[string]any) {
 // most, and an answer carries its $rid back unchanged.
 func FuzzTopic(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic, id, module string) {
-		if iothub.CheckDeviceID(id) != nil || module != "" && iothub.CheckDeviceID(module) != nil {
+		if iothub.CheckDeviceID(id) != nil || module != "" && iothub.CheckModuleID(module) != nil {
 			return
 		}
 		got, err := iothub.ParsePublish(topic, id, module)

@@ -263,34 +263,45 @@ func BiggestBranch(d Document) (name string, size int) {
 // digits (IoT Hub developer guide, identity registry).
 const deviceIDPunctuation = "-:.+%_#*?!(),=@;$'"
 
-// DeviceIDError says what is wrong with a device id.
+// DeviceIDError says what is wrong with a device or module id.
 type DeviceIDError struct {
 	ID        string
 	Character string // the first character that is not allowed, or ""
+	Module    bool   // it is a module's
 }
 
 func (e *DeviceIDError) Error() string {
+	whose := "device"
+	if e.Module {
+		whose = "module"
+	}
 	switch {
 	case e.ID == "":
-		return "a device id must not be empty"
+		return fmt.Sprintf("a %s id must not be empty", whose)
 	case e.Character != "":
-		return fmt.Sprintf("a device id must not contain %q; allowed are ASCII letters, digits and %s", e.Character, deviceIDPunctuation)
+		return fmt.Sprintf("a %s id must not contain %q; allowed are ASCII letters, digits and %s", whose, e.Character, deviceIDPunctuation)
 	}
-	return fmt.Sprintf("a device id has at most %d characters", MaxDeviceIDLength)
+	return fmt.Sprintf("a %s id has at most %d characters", whose, MaxDeviceIDLength)
 }
 
-// CheckDeviceID checks a device or module id. The error is a *DeviceIDError.
-func CheckDeviceID(id string) error {
+// CheckDeviceID checks a device id. The error is a *DeviceIDError.
+func CheckDeviceID(id string) error { return checkID(id, false) }
+
+// CheckModuleID checks a module id, which has the form of a device id. The error
+// is a *DeviceIDError.
+func CheckModuleID(id string) error { return checkID(id, true) }
+
+func checkID(id string, module bool) error {
 	if id == "" {
-		return &DeviceIDError{}
+		return &DeviceIDError{Module: module}
 	}
 	for _, r := range id {
 		if r >= utf8.RuneSelf || !isAlphanumeric(byte(r)) && !strings.ContainsRune(deviceIDPunctuation, r) {
-			return &DeviceIDError{ID: id, Character: string(r)}
+			return &DeviceIDError{ID: id, Character: string(r), Module: module}
 		}
 	}
 	if len(id) > MaxDeviceIDLength {
-		return &DeviceIDError{ID: id}
+		return &DeviceIDError{ID: id, Module: module}
 	}
 	return nil
 }

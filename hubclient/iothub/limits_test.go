@@ -120,5 +120,9 @@ func TestCheckDeviceID(t *testing.T) {
 		if err := iothub.CheckDeviceID(id); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", id, err, want)
 		}
+		want = strings.Replace(want, "device", "module", 1)
+		if err := iothub.CheckModuleID(id); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", id, err, want)
+		}
 	}
 }
