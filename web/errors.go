@@ -313,15 +313,19 @@ func explainRefusal(ctx context.Context, h *Hub, id string, e *iothub.Error) *pr
 	return p
 }
 
-// idMessage says in one sentence why an id cannot be a device's.
+// idMessage says in one sentence why an id cannot be a device's, or a module's.
 func idMessage(ctx context.Context, e *iothub.DeviceIDError) string {
+	whose := "device-id."
+	if e.Module {
+		whose = "module-id."
+	}
 	switch {
 	case e.ID == "":
-		return text.T(ctx, "device-id.empty")
+		return text.T(ctx, whose+"empty")
 	case e.Character != "":
-		return text.T(ctx, "device-id.character", "Character", visible(e.Character))
+		return text.T(ctx, whose+"character", "Character", visible(e.Character))
 	}
-	return text.T(ctx, "device-id.long", "Got", len(e.ID), "Max", iothub.MaxDeviceIDLength)
+	return text.T(ctx, whose+"long", "Got", len(e.ID), "Max", iothub.MaxDeviceIDLength)
 }
 
 // visible writes a character that one might not see by its number.

@@ -132,12 +132,8 @@ func (s *Server) moduleAdd(c echo.Context) error {
 		return badForm(err)
 	}
 	h, ctx, id := hubOf(c), c.Request().Context(), strings.TrimSpace(form.Get("id"))
-	if wrong, ok := errors.AsType[*iothub.DeviceIDError](iothub.CheckDeviceID(id)); ok {
-		problem := idMessage(ctx, wrong)
-		if id == "" {
-			problem = text.T(ctx, "modules.unnamed")
-		}
-		return s.showModules(c, http.StatusUnprocessableEntity, id, problem)
+	if wrong, ok := errors.AsType[*iothub.DeviceIDError](iothub.CheckModuleID(id)); ok {
+		return s.showModules(c, http.StatusUnprocessableEntity, id, idMessage(ctx, wrong))
 	}
 	_, err = h.Client.CreateModule(ctx, iothub.Module{DeviceID: k.device, ModuleID: id})
 	switch {

@@ -38,8 +38,8 @@ func TestModulesPage(t *testing.T) {
 	for typed, want := range map[string]string{
 		odd:                      "This device has a module " + odd + " already.",
 		"":                       "Give the module a name.",
-		"a b":                    "U+0020",
-		strings.Repeat("x", 129): "128",
+		"a b":                    "The character U+0020 is not possible in a module name.",
+		strings.Repeat("x", 129): "A module name has at most 128.",
 	} {
 		p := b.post(pump+"/modules", map[string]string{"id": typed}).wantStatus(http.StatusUnprocessableEntity)
 		p.wantPart("#module-id-error", want)
