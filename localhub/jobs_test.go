@@ -232,6 +232,16 @@ func TestAJobStartsWhenItsTimeComes(t *testing.T) {
 	}
 }
 
+func TestBlanksAroundEveryDevice(t *testing.T) {
+	b := newJobBench(t)
+	b.site(2)
+	b.jobs.start()
+	b.schedule("all", strings.Replace(siteUpdate, "tags.site = 'b1'", ` *\n`, 1))
+	if j := b.until("all", iothub.JobCompleted); j.Statistics.Succeeded != 2 || j.QueryCondition != " *\n" {
+		t.Errorf("ended as %s", toJSON(t, j))
+	}
+}
+
 func TestAConditionThatIsNoneFailsItsJob(t *testing.T) {
 	b := newJobBench(t)
 	b.site(1)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"strings"
 
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/query"
@@ -82,7 +83,7 @@ func (s *scheduler) choose(ctx context.Context, j *store.Job) bool {
 func jobQuery(condition string) (string, error) {
 	text := "SELECT deviceId FROM devices WHERE " + condition
 	switch {
-	case condition == allDevices:
+	case strings.TrimSpace(condition) == allDevices:
 		text = "SELECT deviceId FROM devices"
 	case beginsWithFrom.MatchString(condition):
 		text = "SELECT deviceId " + condition
@@ -105,7 +106,8 @@ func jobQuery(condition string) (string, error) {
 // may do without WHERE is a choice.
 var beginsWithFrom = regexp.MustCompile(`(?i)^\s*FROM\s`)
 
-// allDevices is the condition that every device meets.
+// allDevices is the condition that every device meets. That blanks around it say
+// nothing, as around any other condition, is a choice.
 const allDevices = "*"
 
 // matching reads one page of the devices or modules that a query finds; next is
