@@ -3,6 +3,7 @@ package localhub
 import (
 	"encoding/base64"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"twinboard/feed"
@@ -34,15 +35,15 @@ func newBodies() *feed.Feed[[]byte] {
 }
 
 // change begins an event about a record that was just committed.
-func change(b *batch, by actor, kind iothub.ChangeKind, operation string, rec *store.Record) iothub.Change {
+func change(at time.Time, by actor, kind iothub.ChangeKind, operation string, rec *store.Record) iothub.Change {
 	return iothub.Change{
-		Time: b.at, DeviceID: rec.DeviceID, ModuleID: rec.ModuleID, Kind: kind, Operation: operation,
+		Time: at, DeviceID: rec.DeviceID, ModuleID: rec.ModuleID, Kind: kind, Operation: operation,
 		Version: rec.Version(), ETag: iothub.TwinETag(rec.TwinETag), Policy: by.Policy, Device: by.DeviceID, Job: by.Job,
 	}
 }
 
-func (r *registry) announceIdentity(b *batch, by actor, operation string, rec *store.Record) {
-	c := change(b, by, iothub.ChangeIdentity, operation, rec)
+func (r *registry) announceIdentity(at time.Time, by actor, operation string, rec *store.Record) {
+	c := change(at, by, iothub.ChangeIdentity, operation, rec)
 	if operation != iothub.OperationDelete {
 		c.Patch = iothub.Document{"status": rec.Status}
 	}

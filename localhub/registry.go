@@ -226,6 +226,7 @@ func (r *registry) process(first *op) {
 	b := newBatch(r)
 	var ops []*op
 	for o := first; o != nil; o = r.next() {
+		b.at = r.now() // one that joined has come later than the first
 		if o.err = o.given(); o.err == nil {
 			o.err = o.apply(b)
 		}

@@ -14,7 +14,7 @@ import (
 // writes of one twin become one.
 type batch struct {
 	r       *registry
-	at      time.Time
+	at      time.Time // of the operation that is applied
 	order   []*pending
 	pending map[twinKey]*pending
 	deleted []int64
@@ -33,7 +33,7 @@ type pending struct {
 }
 
 func newBatch(r *registry) *batch {
-	return &batch{r: r, at: r.now(), pending: map[twinKey]*pending{}}
+	return &batch{r: r, pending: map[twinKey]*pending{}}
 }
 
 // record returns a record as the operations before left it.
@@ -68,7 +68,7 @@ func (b *batch) create(rec *store.Record) {
 func (b *batch) edit(e store.Edit, rec *store.Record) {
 	p := b.touch(keyOf(rec))
 	p.record = rec
-	p.edits = append(p.edits, store.Edited{Edit: e, Record: rec})
+	p.edits = append(p.edits, store.Edited{Edit: e, At: b.at, Record: rec})
 }
 
 func (b *batch) putTwin(rec *store.Record) {
@@ -89,12 +89,15 @@ func (b *batch) delete(rec *store.Record) {
 	*b.touch(key) = pending{key: key}
 }
 
-// after runs f once everything is on the disk.
-func (b *batch) after(f func()) { b.effects = append(b.effects, f) }
+// after runs f once everything is on the disk, with the time of the operation.
+func (b *batch) after(f func(at time.Time)) {
+	at := b.at
+	b.effects = append(b.effects, func() { f(at) })
+}
 
 // commit writes and then lets readers see what was written.
 func (b *batch) commit() error {
-	w := store.Batch{Delete: b.deleted, At: b.at, Subscriptions: b.subscriptions, Jobs: b.jobs}
+	w := store.Batch{Delete: b.deleted, Subscriptions: b.subscriptions, Jobs: b.jobs}
 	for _, p := range b.order {
 		switch {
 		case p.record == nil:

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"time"
 
 	"twinboard/hubclient/iothub"
 	"twinboard/localhub/store"
@@ -91,7 +92,7 @@ func (b *batch) fresh(by actor, wanted store.Identity) *store.Record {
 		Desired: iothub.NewSection(b.at), Reported: iothub.NewSection(b.at),
 	}
 	b.create(rec)
-	b.after(func() { b.r.announceIdentity(b, by, iothub.OperationCreate, rec) })
+	b.after(func(at time.Time) { b.r.announceIdentity(at, by, iothub.OperationCreate, rec) })
 	return rec
 }
 
@@ -134,13 +135,13 @@ func (b *batch) updateIdentity(by actor, wanted store.Identity, ifMatch iothub.E
 		next.StatusUpdated = b.at
 	}
 	b.putIdentity(&next)
-	b.after(func() { b.r.identityChanged(b, by, &next, modules) })
+	b.after(func(at time.Time) { b.r.identityChanged(at, by, &next, modules) })
 	return &next, nil
 }
 
 // identityChanged cuts a device that was disabled, and its modules with it.
-func (r *registry) identityChanged(b *batch, by actor, rec *store.Record, modules []*store.Record) {
-	r.announceIdentity(b, by, iothub.OperationUpdate, rec)
+func (r *registry) identityChanged(at time.Time, by actor, rec *store.Record, modules []*store.Record) {
+	r.announceIdentity(at, by, iothub.OperationUpdate, rec)
 	if rec.Status != iothub.StatusDisabled {
 		return
 	}
@@ -172,9 +173,9 @@ func (b *batch) deleteIdentity(by actor, key twinKey, ifMatch iothub.ETag) error
 	}
 	for _, rec := range gone {
 		b.delete(rec)
-		b.after(func() {
+		b.after(func(at time.Time) {
 			b.r.forget(keyOf(rec), "the device was deleted")
-			b.r.announceIdentity(b, by, iothub.OperationDelete, rec)
+			b.r.announceIdentity(at, by, iothub.OperationDelete, rec)
 		})
 	}
 	return nil

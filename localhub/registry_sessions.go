@@ -74,7 +74,7 @@ func (r *registry) connect(ctx context.Context, key twinKey, modelID string, s s
 			next.ModelID = modelID
 			b.putTwin(&next)
 		}
-		b.after(func() { r.attach(key, s) })
+		b.after(func(time.Time) { r.attach(key, s) })
 		return nil
 	})
 }
@@ -304,8 +304,8 @@ func (r *registry) report(b *batch, key twinKey, doc iothub.Document, base *int6
 	if err != nil {
 		return nil, err
 	}
-	b.after(func() {
-		c := change(b, actor{DeviceID: key.DeviceID, ModuleID: key.ModuleID}, iothub.ChangeReported, iothub.OperationUpdate, next)
+	b.after(func(at time.Time) {
+		c := change(at, actor{DeviceID: key.DeviceID, ModuleID: key.ModuleID}, iothub.ChangeReported, iothub.OperationUpdate, next)
 		c.Patch, c.Old, c.SectionVersion = doc, iothub.Replaced(old.Reported.Value, doc), next.Reported.Version
 		r.changes.Publish(c)
 	})

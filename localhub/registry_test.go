@@ -27,9 +27,8 @@ type bench struct {
 	time  func() time.Time // what the registry reads
 }
 
-// ticker is a clock that moves by a second each time it is read. The registry
-// reads it once for each transaction, so changes of one transaction share a
-// time.
+// ticker is a clock that moves by a second each time it is read, as the registry
+// does for each operation.
 type ticker struct {
 	mu sync.Mutex
 	at time.Time

@@ -122,7 +122,7 @@ func (b *batch) writeTwin(by actor, key twinKey, ifMatch iothub.ETag, operation 
 	}
 	next, err := b.editTwin(old, e)
 	if err == nil {
-		b.after(func() { b.r.announceTwin(b, by, operation, e, old, next) })
+		b.after(func(at time.Time) { b.r.announceTwin(at, by, operation, e, old, next) })
 	}
 	return next, err
 }
@@ -139,9 +139,9 @@ func (b *batch) editTwin(old *store.Record, e store.Edit) (*store.Record, error)
 }
 
 // announceTwin tells the device and the change feed.
-func (r *registry) announceTwin(b *batch, by actor, operation string, e store.Edit, old, next *store.Record) {
+func (r *registry) announceTwin(at time.Time, by actor, operation string, e store.Edit, old, next *store.Record) {
 	if e.WritesTags() {
-		c := change(b, by, iothub.ChangeTags, operation, next)
+		c := change(at, by, iothub.ChangeTags, operation, next)
 		c.Patch = told(old.Tags, e.Tags, e.ReplaceTags)
 		c.Old = iothub.Replaced(old.Tags, c.Patch)
 		r.changes.Publish(c)
@@ -149,7 +149,7 @@ func (r *registry) announceTwin(b *batch, by actor, operation string, e store.Ed
 	if !e.WritesDesired() {
 		return
 	}
-	c := change(b, by, iothub.ChangeDesired, operation, next)
+	c := change(at, by, iothub.ChangeDesired, operation, next)
 	c.Patch = told(old.Desired.Value, e.Desired, e.ReplaceDesired)
 	c.Old = iothub.Replaced(old.Desired.Value, c.Patch)
 	c.SectionVersion = next.Desired.Version

@@ -79,9 +79,10 @@ func (e *Edit) WritesDesired() bool { return e.Desired != nil || e.ReplaceDesire
 // Empty reports whether the edit writes nothing.
 func (e *Edit) Empty() bool { return !e.WritesTags() && !e.WritesDesired() && e.Reported == nil }
 
-// Edited is an edit and the record as it left it.
+// Edited is an edit, when it was made, and the record as it left it.
 type Edited struct {
 	Edit
+	At     time.Time
 	Record *Record
 }
 
@@ -101,8 +102,8 @@ type part struct {
 	value *iothub.Document
 }
 
-// appendEdits writes edits as the journal has them.
-func appendEdits(out []byte, edits []Edited) []byte {
+// appendEdits writes edits as the journal has them, in a row of some time.
+func appendEdits(out []byte, at time.Time, edits []Edited) []byte {
 	out = append(out, '[')
 	for i := range edits {
 		if i > 0 {
@@ -113,6 +114,9 @@ func appendEdits(out []byte, edits []Edited) []byte {
 		out = strconv.AppendInt(out, e.Record.Key, 10)
 		out = append(out, `,"version":`...)
 		out = strconv.AppendInt(out, e.Record.Version(), 10)
+		if !e.At.Equal(at) {
+			out = append(append(append(out, `,"at":"`...), formatTime(e.At)...), '"')
+		}
 		for _, s := range e.sections() {
 			if *s.value != nil {
 				out = append(append(append(out, `,"`...), s.name...), `":`...)
@@ -127,10 +131,11 @@ func appendEdits(out []byte, edits []Edited) []byte {
 // journaled is an edit as it is read from the journal.
 type journaled struct {
 	Edit
+	at          time.Time
 	id, version int64
 }
 
-func parseEdits(text string) ([]journaled, error) {
+func parseEdits(text string, at time.Time) ([]journaled, error) {
 	v, err := iothub.ParseValue([]byte(text))
 	if err != nil {
 		return nil, err
@@ -142,6 +147,7 @@ func parseEdits(text string) ([]journaled, error) {
 	out := make([]journaled, len(list))
 	for i, v := range list {
 		m, _ := v.(map[string]any)
+		out[i].at = at
 		if err := out[i].read(m); err != nil {
 			return nil, fmt.Errorf("edit %d: %w", i, err)
 		}
@@ -154,6 +160,11 @@ func (j *journaled) read(m map[string]any) (err error) {
 		n, _ := m[name].(json.Number)
 		if *into, err = n.Int64(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if at, ok := m["at"].(string); ok {
+		if j.at, err = parseTime(at); err != nil {
+			return err
 		}
 	}
 	for _, s := range j.sections() {

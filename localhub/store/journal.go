@@ -142,7 +142,8 @@ func (s *Store) journal(b *Batch) (row int64, err error) {
 	if len(b.Edits) == 0 {
 		return 0, nil
 	}
-	result, err := s.stmts.journal.ExecContext(context.Background(), formatTime(b.At), string(appendEdits(nil, b.Edits)))
+	at := b.Edits[0].At
+	result, err := s.stmts.journal.ExecContext(context.Background(), formatTime(at), string(appendEdits(nil, at, b.Edits)))
 	if err == nil {
 		row, err = result.LastInsertId()
 	}
@@ -205,7 +206,7 @@ func (s *Store) readJournal(ctx context.Context) error {
 }
 
 func (s *Store) replay(row int64, at time.Time, text string) error {
-	edits, err := parseEdits(text)
+	edits, err := parseEdits(text, at)
 	if err != nil {
 		return &DataError{Kind: Corrupt, Path: s.path, Err: err}
 	}
@@ -224,7 +225,7 @@ func (s *Store) replay(row int64, at time.Time, text string) error {
 			return &DataError{Kind: Corrupt, Path: s.path, Err: fmt.Errorf("the twin of %s is at version %d, its next edit makes %d", old.DeviceID, version, e.version)}
 		}
 		next := *old
-		next.Twin = e.Apply(old.Twin, at)
+		next.Twin = e.Apply(old.Twin, e.at)
 		s.overdue.change(func() { s.overdue.add(&next, row) })
 	}
 	return nil

@@ -27,16 +27,16 @@ func commit(t testing.TB, s *Store, b *Batch) {
 // edit commits an edit of a record and returns the record as it is then.
 func edit(t testing.TB, s *Store, old *Record, e Edit) *Record {
 	t.Helper()
-	b := &Batch{At: noon}
-	next := b.edit(old, e)
+	b := &Batch{}
+	next := b.edit(old, e, noon)
 	commit(t, s, b)
 	return next
 }
 
-func (b *Batch) edit(old *Record, e Edit) *Record {
+func (b *Batch) edit(old *Record, e Edit, at time.Time) *Record {
 	next := *old
-	next.Twin = e.Apply(old.Twin, b.At)
-	b.Edits = append(b.Edits, Edited{e, &next})
+	next.Twin = e.Apply(old.Twin, at)
+	b.Edits = append(b.Edits, Edited{e, at, &next})
 	return &next
 }
 
@@ -125,12 +125,12 @@ func TestWhatWasCommittedIsReadAtAnyTime(t *testing.T) {
 		present := map[string]*Record{}
 		at := noon
 		for range rapid.IntRange(1, 8).Draw(r, "commits") {
-			at = at.Add(time.Second)
-			b := &Batch{At: at}
+			b := &Batch{}
 			for range rapid.IntRange(1, 4).Draw(r, "writes") {
+				at = at.Add(time.Second)
 				id := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "id")
 				if present[id] != nil && present[id].Key != 0 {
-					present[id] = b.edit(present[id], genEdit().Draw(r, "edit"))
+					present[id] = b.edit(present[id], genEdit().Draw(r, "edit"), at)
 				} else if present[id] == nil {
 					present[id] = plain(id)
 					b.Insert = append(b.Insert, present[id])
@@ -355,9 +355,9 @@ func TestMemoryOfTheJournalIsBounded(t *testing.T) {
 	}
 	commit(t, s, &Batch{Insert: records})
 	for from := 0; from < len(records); from += 50 {
-		b := &Batch{At: noon}
+		b := &Batch{}
 		for i := from; i < from+50; i++ {
-			records[i] = b.edit(records[i], Edit{Reported: big})
+			records[i] = b.edit(records[i], Edit{Reported: big}, noon)
 		}
 		commit(t, s, b)
 	}

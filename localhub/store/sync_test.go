@@ -42,11 +42,11 @@ func commitAndTell(path string) error {
 		return err
 	}
 	for i := range commitsInChild {
-		b := &Batch{At: noon}
+		b := &Batch{}
 		if i%2 == 0 {
 			b.Insert = []*Record{plain(fmt.Sprint("d", i))}
 		} else {
-			r = b.edit(r, Edit{Tags: iothub.Document{"n": fmt.Sprint(i)}})
+			r = b.edit(r, Edit{Tags: iothub.Document{"n": fmt.Sprint(i)}}, noon)
 		}
 		if err := s.Commit(b); err != nil {
 			return err

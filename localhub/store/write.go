@@ -16,11 +16,8 @@ type Batch struct {
 	Insert     []*Record
 	Identities []*Record // existing records whose identity changed
 	Twins      []*Record // existing records whose twin is written whole
-	// Edits are writes of other existing twins, in their order, and At is when
-	// they were made.
-	Edits    []Edited
-	At       time.Time
-	Activity []Activity
+	Edits      []Edited  // writes of other existing twins, in their order
+	Activity   []Activity
 	// Subscriptions replace what was kept for a device or module.
 	Subscriptions []Subscriptions
 	Jobs          JobWrites
