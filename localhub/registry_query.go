@@ -20,8 +20,8 @@ var errEndOfPage = errors.New("end of page")
 // began. Continuation is "" for the first page; it stays valid while twins
 // change and across restarts: rows come in the order of registration, and a
 // page begins behind the last row of the one before. A page size outside 1 to
-// 100 is cut to 100. A explained text is an ArgumentInvalid with the *query.Error
-// in its chain.
+// 100 is cut to 100. What is no query is ArgumentInvalid with the *query.Error in
+// its chain.
 func (r *registry) query(ctx context.Context, text, continuation string, pageSize int) (page, error) {
 	q, err := r.parsed.parse(text)
 	if err != nil {

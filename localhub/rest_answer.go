@@ -92,16 +92,12 @@ func refusalOf(err error) *iothub.Error {
 	var (
 		syntax  *iothub.SyntaxError
 		section *iothub.SectionError
-		id      *iothub.DeviceIDError
-		bad     *query.Error
 	)
 	switch {
 	case errors.As(err, &syntax):
 		return iothub.ErrFormat.With("%s", syntax.Error())
-	case errors.Is(err, iothub.ErrNotObject), errors.As(err, &section), errors.As(err, &id):
+	case errors.Is(err, iothub.ErrNotObject), errors.As(err, &section):
 		return iothub.ErrArgumentInvalid.With("%s", err.Error())
-	case errors.As(err, &bad):
-		return iothub.ErrArgumentInvalid.With("%s", bad.Error())
 	case errors.Is(err, context.Canceled):
 		return iothub.ErrServiceUnavailable.With("the request was given up before it was answered")
 	}
