@@ -41,13 +41,13 @@ func (b *bench) invokeLater(key twinKey, call methodCall) <-chan error {
 	return done
 }
 
-// awaited waits until somebody waits for a device or module.
-func (b *bench) awaited(key twinKey) {
-	b.Helper()
-	waitFor(b, "a call that waits for "+key.String(), func() bool {
-		b.calls.mu.Lock()
-		defer b.calls.mu.Unlock()
-		return len(b.calls.waiting[key]) == 1
+// awaited waits until a call waits for a device or module.
+func awaited(t testing.TB, r *registry, key twinKey) {
+	t.Helper()
+	waitFor(t, "a call that waits for "+key.String(), func() bool {
+		r.calls.mu.Lock()
+		defer r.calls.mu.Unlock()
+		return len(r.calls.waiting[key]) == 1
 	})
 }
 
@@ -72,7 +72,7 @@ func TestAMethodWaitsForItsDevice(t *testing.T) {
 	b := newBench(t)
 	b.create("d")
 	done := b.invokeLater(dev("d"), reboot(time.Minute, time.Minute))
-	b.awaited(dev("d"))
+	awaited(t, b.registry, dev("d"))
 	h := newHandyman(true)
 	b.check(b.connect(t.Context(), dev("d"), "", h))
 	rid := <-h.rids
@@ -115,7 +115,7 @@ func TestAMethodDoesNotWaitForWhoCannotCome(t *testing.T) {
 			b.create("d")
 			b.createModules("d", "m")
 			done := b.invokeLater(c.key, reboot(time.Minute, time.Minute))
-			b.awaited(c.key)
+			awaited(t, b.registry, c.key)
 			b.check(c.change(b))
 			select {
 			case err := <-done:

@@ -162,11 +162,7 @@ func TestAMethodReachesWhoComesLater(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
 	done := w.later("/twins/d1/methods", `{"methodName":"hello","connectTimeoutInSeconds":30}`)
-	w.eventually("the call waits", func() bool {
-		w.hub.registry.calls.mu.Lock()
-		defer w.hub.registry.calls.mu.Unlock()
-		return len(w.hub.registry.calls.waiting) == 1
-	})
+	awaited(t, w.hub.registry, dev("d1"))
 	d, _ := w.online(w.deviceConnect("d1"))
 	d.silent()
 	d.send(subscribe(1, 0, iothub.FilterMethods))
@@ -189,11 +185,7 @@ func TestStoppingEndsWaitingCalls(t *testing.T) {
 	w := startWire(t)
 	w.device("d1")
 	done := w.later("/twins/d1/methods", `{"methodName":"hello","connectTimeoutInSeconds":300,"responseTimeoutInSeconds":300}`)
-	w.eventually("the call waits", func() bool {
-		w.hub.registry.calls.mu.Lock()
-		defer w.hub.registry.calls.mu.Unlock()
-		return len(w.hub.registry.calls.waiting) == 1
-	})
+	awaited(t, w.hub.registry, dev("d1"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := w.hub.Close(ctx); err != nil {
