@@ -119,13 +119,22 @@ func readDevice(c echo.Context) (iothub.Device, error) {
 		return iothub.Device{}, err
 	}
 	id := pathID(c)
-	if b.DeviceID != nil && *b.DeviceID != id {
-		return iothub.Device{}, iothub.ErrArgumentInvalid.With("the path names device %q, the body %q", id, *b.DeviceID)
+	if err := checkNamed("device", id, b.DeviceID); err != nil {
+		return iothub.Device{}, err
 	}
 	return iothub.Device{
 		DeviceID: id, Status: b.Status, StatusReason: b.StatusReason, Authentication: b.Authentication,
 		Capabilities: b.Capabilities, DeviceScope: b.DeviceScope, ParentScopes: b.ParentScopes,
 	}, nil
+}
+
+// checkNamed refuses a body that names another device or module than the path, if
+// it names one; that it must be the same is a choice.
+func checkNamed(what, path string, body *string) error {
+	if body != nil && *body != path {
+		return iothub.ErrArgumentInvalid.With("the path names %s %q, the body %q", what, path, *body)
+	}
+	return nil
 }
 
 // readJSON reads one JSON object into a struct. A text that is not JSON is told

@@ -1,6 +1,7 @@
 package localhub
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -59,8 +60,7 @@ func answerModule(c echo.Context, m iothub.Module) error {
 	return answer(c, http.StatusOK, m)
 }
 
-// readModule reads what a service may write of a module. That ids in the body
-// must be those of the path is a choice.
+// readModule reads what a service may write of a module.
 func readModule(c echo.Context) (iothub.Module, error) {
 	text, err := body(c)
 	if err != nil {
@@ -76,11 +76,8 @@ func readModule(c echo.Context) (iothub.Module, error) {
 		return iothub.Module{}, err
 	}
 	key := pathKey(c)
-	if b.DeviceID != nil && *b.DeviceID != key.DeviceID {
-		return iothub.Module{}, iothub.ErrArgumentInvalid.With("the path names device %q, the body %q", key.DeviceID, *b.DeviceID)
-	}
-	if b.ModuleID != nil && *b.ModuleID != key.ModuleID {
-		return iothub.Module{}, iothub.ErrArgumentInvalid.With("the path names module %q, the body %q", key.ModuleID, *b.ModuleID)
+	if err := cmp.Or(checkNamed("device", key.DeviceID, b.DeviceID), checkNamed("module", key.ModuleID, b.ModuleID)); err != nil {
+		return iothub.Module{}, err
 	}
 	return iothub.Module{DeviceID: key.DeviceID, ModuleID: key.ModuleID, ManagedBy: b.ManagedBy, Authentication: b.Authentication}, nil
 }
