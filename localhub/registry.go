@@ -40,9 +40,9 @@ type session interface {
 	end(reason string)
 }
 
-// page is one page of query results.
+// page is one page of query results, or of jobs.
 type page struct {
-	Type         string // iothub.ItemTwin or iothub.ItemRaw
+	Type         string // what the rows are: iothub.ItemTwin and the others
 	Rows         []json.RawMessage
 	Continuation string // "" on the last page
 }

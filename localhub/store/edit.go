@@ -102,7 +102,9 @@ type part struct {
 	value *iothub.Document
 }
 
-// appendEdits writes edits as the journal has them, in a row of some time.
+// appendEdits writes edits as schema_4.sql describes them, in a row of some time.
+// One that was made at another time has an at of its own, which hubs of before
+// ignore.
 func appendEdits(out []byte, at time.Time, edits []Edited) []byte {
 	out = append(out, '[')
 	for i := range edits {

@@ -8,7 +8,7 @@
 -- by id and the version of the twin after it, which is one more than before it:
 -- one whose version the row has reached is in the row. tags, desired and reported
 -- are merged into their sections; replaceTags and replaceDesired are the whole
--- new section. at is when they were written; an edit of another time says its own.
+-- new section. at is when they were written.
 CREATE TABLE journal (
   id    INTEGER PRIMARY KEY,
   at    TEXT NOT NULL,

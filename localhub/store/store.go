@@ -1,4 +1,4 @@
-// Package store keeps a hub's identities, twins and policies in one SQLite
+// Package store keeps a hub's identities, twins, jobs and policies in one SQLite
 // file that a person can open with sqlite3. A commit that returned is on the
 // disk: the file is in WAL mode with synchronous=FULL, and every connection
 // proves both before it is used.
@@ -74,8 +74,8 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 
 // OpenReadOnly opens an existing file for reading, also while a hub works on
 // it; only a file of an older version is brought up to date first. Twins may
-// lag behind, as with OpenBeside. The error is a
-// *DataError of kind Missing when there is none.
+// lag behind, as with OpenBeside. The error is a *DataError of kind Missing when
+// there is none.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	s := &Store{path: path, overdue: newOverdue()}
 	info, err := os.Stat(path)
