@@ -19,7 +19,8 @@ type Item[T any] struct {
 
 // Feed carries events of one kind. Make one with New.
 type Feed[T any] struct {
-	epoch string
+	epoch  string
+	buffer int // how many events a reader may lag behind before it is ended
 
 	mu   sync.Mutex
 	last uint64
@@ -37,11 +38,22 @@ func NewBounded[T any](keep, limit int, size func(T) int) *Feed[T] {
 	id := make([]byte, 8)
 	rand.Read(id) // never fails
 	return &Feed[T]{
-		epoch: hex.EncodeToString(id),
-		ring:  ring[T]{items: make([]kept[T], keep), limit: limit},
-		size:  size,
-		subs:  map[*Subscription[T]]struct{}{},
+		epoch:  hex.EncodeToString(id),
+		buffer: defaultBuffer,
+		ring:   ring[T]{items: make([]kept[T], keep), limit: limit},
+		size:   size,
+		subs:   map[*Subscription[T]]struct{}{},
 	}
+}
+
+// defaultBuffer is how many events a reader may lag behind, unless told otherwise.
+const defaultBuffer = 256
+
+// WithBuffer changes how many events a reader may lag behind before it is ended, of
+// a feed that nobody reads yet, and returns the feed.
+func (f *Feed[T]) WithBuffer(n int) *Feed[T] {
+	f.buffer = n
+	return f
 }
 
 // Epoch names this feed; an id means something only within its epoch.
@@ -79,9 +91,6 @@ type Subscription[T any] struct {
 	c    chan Item[T]
 }
 
-// buffer is how many events a reader may lag behind before it is ended.
-const buffer = 256
-
 // Subscribe returns the events after an id and a subscription to those that
 // follow; nothing falls between. complete is false when the feed no longer
 // holds everything after that id, or the id lies in the future: the reader must
@@ -89,7 +98,7 @@ const buffer = 256
 func (f *Feed[T]) Subscribe(after uint64) (missed []Item[T], sub *Subscription[T], complete bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sub = &Subscription[T]{feed: f, c: make(chan Item[T], buffer)}
+	sub = &Subscription[T]{feed: f, c: make(chan Item[T], f.buffer)}
 	f.subs[sub] = struct{}{}
 	complete = after <= f.last && f.last-after <= uint64(f.ring.count)
 	if !complete {

@@ -135,6 +135,20 @@ func TestSlowReaderIsEndedAndOthersAreNot(t *testing.T) {
 	slow.Close() // closing an ended subscription is allowed
 }
 
+func TestWithBuffer(t *testing.T) {
+	f := feed.New[int](10).WithBuffer(1000)
+	_, slow, _ := f.Subscribe(0)
+	defer slow.Close()
+	for i := range 1000 {
+		f.Publish(i)
+	}
+	for i := range 1000 {
+		if item, ok := <-slow.C(); !ok || item.Value != i {
+			t.Fatalf("event %d: %v, %v", i, item, ok)
+		}
+	}
+}
+
 func TestRecent(t *testing.T) {
 	f := feed.New[int](4)
 	for i := 1; i <= 6; i++ {

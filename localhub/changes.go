@@ -16,6 +16,9 @@ const (
 	// keptChangeBytes of memory by estimate.
 	keptChanges     = 10_000
 	keptChangeBytes = 128 << 20
+	// changesBuffer is how many events a reader may lag behind: a transaction tells
+	// all it has written at once, of a write of tags and desired two things.
+	changesBuffer = 2 * batchLength
 	// maxAnnounced bounds the body of a message on the change feed: whoever
 	// follows the twins of a hub must not be flooded by what its devices send. A
 	// longer body is cut, and kept whole beside the feed for those who ask.
@@ -26,7 +29,7 @@ const (
 )
 
 func newChanges() *feed.Feed[iothub.Change] {
-	return feed.NewBounded(keptChanges, keptChangeBytes, iothub.Change.Weight)
+	return feed.NewBounded(keptChanges, keptChangeBytes, iothub.Change.Weight).WithBuffer(changesBuffer)
 }
 
 // newBodies carries the whole bodies of long messages.

@@ -78,8 +78,9 @@ type registry struct {
 const (
 	// queueLength is how many writes may wait; who comes then waits to queue.
 	queueLength = 4096
-	// batchLength bounds one transaction, and with it the wait for its answers.
-	batchLength = 512
+	// batchLength bounds one transaction, in writes and answers, and with it the wait
+	// for these.
+	batchLength = 1024
 	// Times of activity are written flushLength at a time.
 	flushInterval = time.Second
 	flushLength   = 1000
@@ -231,7 +232,8 @@ func (r *registry) process(first *op) {
 			o.err = o.apply(b)
 		}
 		b.effects = append(b.effects, func() { o.answer(o.err) })
-		if ops = append(ops, o); len(ops) == batchLength {
+		ops = append(ops, o)
+		if len(b.effects) >= batchLength {
 			break
 		}
 	}

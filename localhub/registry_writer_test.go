@@ -57,6 +57,35 @@ func TestManyWritersShareTransactions(t *testing.T) {
 	}
 }
 
+// TestAReaderKeepsUpWithATransaction has more writes waiting than one transaction
+// takes, each of which tells two things, and reads once all of them are told.
+func TestAReaderKeepsUpWithATransaction(t *testing.T) {
+	b := newBench(t)
+	const writers = batchLength * 3 / 4
+	for i := range writers {
+		b.create(fmt.Sprint("d", i))
+	}
+	_, sub, _ := b.changes.Subscribe(b.changes.Last())
+	defer sub.Close()
+	before := b.columns.begun
+	release := b.hold()
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() { b.patch(fmt.Sprint("d", i), `{"tags":{"a":1},"properties":{"desired":{"a":1}}}`) })
+	}
+	b.queued(writers)
+	release()
+	wg.Wait()
+	if n := b.columns.begun - before; n != 2 {
+		t.Errorf("%d writes took %d transactions", writers, n)
+	}
+	for i := range 2 * writers {
+		if _, ok := <-sub.C(); !ok {
+			t.Fatalf("the reader was ended after %d changes", i)
+		}
+	}
+}
+
 // TestAWriteIsNoOlderThanWhatCameBefore has writes join a transaction that has
 // begun, and holds their times, in the twin and on the change feed.
 func TestAWriteIsNoOlderThanWhatCameBefore(t *testing.T) {
