@@ -16,6 +16,8 @@ const (
 	changesHeartbeat = 15 * time.Second
 	// changesWriteTimeout ends the stream of a reader that stands still.
 	changesWriteTimeout = 30 * time.Second
+	// changesAtOnce is how many bytes of events are collected before they are sent.
+	changesAtOnce = 256 << 10
 )
 
 // changesStream is the change feed, an extension of ours: server-sent events
@@ -91,12 +93,13 @@ func (s *restServer) follow(c echo.Context, w *eventWriter, sub *feed.Subscripti
 	}
 }
 
-// eventWriter collects events and sends them together.
+// eventWriter collects events and sends them together, some at a time.
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	epoch   string
 	buffer  bytes.Buffer
+	err     error // the first of sending; nothing is sent after it
 }
 
 func (w *eventWriter) reset(at iothub.Cursor) {
@@ -104,6 +107,9 @@ func (w *eventWriter) reset(at iothub.Cursor) {
 }
 
 func (w *eventWriter) change(item feed.Item[iothub.Change]) {
+	if w.buffer.Len() >= changesAtOnce && w.flush() != nil {
+		return
+	}
 	data, err := iothub.EncodeJSON(item.Value)
 	if err != nil {
 		return // a Change always marshals; a broken frame would stop the reader for good
@@ -114,6 +120,13 @@ func (w *eventWriter) change(item feed.Item[iothub.Change]) {
 func (w *eventWriter) comment() { w.buffer.WriteString(":\n\n") }
 
 func (w *eventWriter) flush() error {
+	if w.err == nil {
+		w.err = w.send()
+	}
+	return w.err
+}
+
+func (w *eventWriter) send() error {
 	if err := w.control.SetWriteDeadline(time.Now().Add(changesWriteTimeout)); err != nil {
 		return err
 	}

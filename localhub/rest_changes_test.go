@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 )
 
@@ -111,6 +114,41 @@ func TestChanges(t *testing.T) {
 }
 
 // TestChangesTooOld asks for a place the feed no longer holds.
+// client takes what is sent to it and notes how much comes at once. It may go.
+type client struct {
+	http.ResponseWriter
+	most, all int
+	gone      error
+}
+
+func (c *client) Write(p []byte) (int, error) {
+	c.most, c.all = max(c.most, len(p)), c.all+len(p)
+	return len(p), c.gone
+}
+
+func (c *client) Flush()                           {}
+func (c *client) SetWriteDeadline(time.Time) error { return nil }
+
+// TestManyChangesAreSentSomeAtATime replays large ones, to a client that is there
+// and to one that has gone: neither has all of them printed side by side.
+func TestManyChangesAreSentSomeAtATime(t *testing.T) {
+	const n, size = 200, 32 << 10
+	change := iothub.Change{Patch: iothub.Document{"a": strings.Repeat("x", size)}}
+	for _, gone := range []error{nil, io.ErrClosedPipe} {
+		c := &client{gone: gone}
+		w := &eventWriter{w: c, control: http.NewResponseController(c)}
+		for i := range uint64(n) {
+			w.change(feed.Item[iothub.Change]{ID: i, Value: change})
+		}
+		if err := w.flush(); !errors.Is(err, gone) {
+			t.Errorf("ended with %v", err)
+		}
+		if c.most > changesAtOnce+2*size || gone == nil && c.all < n*size || gone != nil && c.all > c.most {
+			t.Errorf("%d bytes in all, %d at once, to a client with the error %v", c.all, c.most, gone)
+		}
+	}
+}
+
 func TestChangesTooOld(t *testing.T) {
 	w := startWire(t)
 	for range keptChanges + 10 {
