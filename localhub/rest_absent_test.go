@@ -106,6 +106,8 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 // reaches the hub is answered with its envelope, the rest by net/http.
 func TestRequestsAtTheEdgeOfHTTP(t *testing.T) {
 	w := startWire(t)
+	const upgrade = "GET /$iothub/websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, c := range []struct {
 		request string
 		status  int
@@ -116,6 +118,8 @@ func TestRequestsAtTheEdgeOfHTTP(t *testing.T) {
 		{"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
 		{"GET //devices HTTP/1.1\r\nHost: localhost", 404, "ResourceNotFound"},
 		{"GET /devices?api-version=%zz HTTP/1.1\r\nHost: localhost", 401, "IotHubUnauthorizedAccess"},
+		{upgrade + "Sec-WebSocket-Protocol: soap", 400, "GenericBadRequest"},
+		{upgrade + "Sec-WebSocket-Extensions: none", 400, "GenericBadRequest"},
 		{"GET /a%zz HTTP/1.1\r\nHost: localhost", 400, ""},
 		{"GET /devices HTTP/1.1", 400, ""},
 		{"GET /devices HTTP/1.1\r\nHost: localhost\r\nExpect: miracles", 417, ""},

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -39,7 +39,7 @@ func connectionOf(c echo.Context) net.Conn {
 // for networks that let only 443 through.
 func (s *restServer) deviceWebSocket(c echo.Context) error {
 	conn := connectionOf(c)
-	if conn == nil || !c.IsWebSocket() || c.Request().ProtoMajor != 1 {
+	if conn == nil || !c.IsWebSocket() || c.Request().ProtoMajor != 1 || !offersMQTT(c.Request().Header) {
 		return iothub.ErrGenericBadRequest.With("this address is for MQTT over WebSocket, sub-protocol mqtt")
 	}
 	websocket.Server{
@@ -110,13 +110,19 @@ func (c *binaryConn) Close() error {
 	return c.Conn.Close()
 }
 
+func offersMQTT(h http.Header) bool {
+	for offer := range strings.SplitSeq(h.Get("Sec-Websocket-Protocol"), ",") {
+		if strings.TrimSpace(offer) == subProtocol {
+			return true
+		}
+	}
+	return false
+}
+
 // chooseMQTT accepts mqtt out of what the client offers. The origin is not
 // looked at: devices send none, and a page of another site gains nothing
 // without a device's key.
 func chooseMQTT(config *websocket.Config, _ *http.Request) error {
-	if !slices.Contains(config.Protocol, subProtocol) {
-		return websocket.ErrBadWebSocketProtocol
-	}
 	config.Protocol = []string{subProtocol}
 	return nil
 }
