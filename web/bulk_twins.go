@@ -220,7 +220,7 @@ func (b *bulk) entry(i *bulkItem, t *iothub.Twin, w twinWrite) *store.Entry {
 	act := twinActs[b.act]
 	e := &store.Entry{
 		Time: b.keeper.now(), Hub: b.hub.Slug, DeviceID: i.id, Section: act.part,
-		Patch: w.change, Old: w.replaces, Screen: "bulk", ETag: t.ETag,
+		Patch: w.change, Old: w.replaces, Screen: "bulk", ETag: t.ETag, TwinVersion: t.Version,
 	}
 	if act.back {
 		e.Undoes = i.entry

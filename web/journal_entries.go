@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (j *journal) writes(ctx context.Context, n noted) []store.Entry {
 func (j *journal) told(c iothub.Change) store.Entry {
 	e := store.Entry{
 		Time: c.Time, Hub: j.hub.Slug, DeviceID: c.DeviceID, ModuleID: c.ModuleID, Section: store.Desired, Source: store.FromFeed,
-		Patch: c.Patch, Old: c.Old, Who: c.Policy, ETag: c.ETag, Version: c.SectionVersion,
+		Patch: c.Patch, Old: c.Old, Who: c.Policy, ETag: c.ETag, Version: c.SectionVersion, TwinVersion: c.Version,
 	}
 	if c.Kind == iothub.ChangeTags {
 		e.Section = store.Tags
@@ -60,14 +61,16 @@ func sectionOf(section store.Section, t *iothub.Twin) iothub.Document {
 // dashboard changed itself in between is known already.
 func (j *journal) noticed(ctx context.Context, before, after fleet.Device) (list []store.Entry) {
 	was, is := before.Twin(), after.Twin()
+	own, err := j.ownBetween(ctx, was, is)
+	if err != nil {
+		j.log.Error("journal cannot be read", "device_id", after.ID, "error", err)
+	}
 	for _, section := range []store.Section{store.Tags, store.Desired} {
 		old := sectionOf(section, was)
-		own, err := j.ownSince(ctx, after.ID, section, before.ReadAt)
-		if err != nil {
-			j.log.Error("journal cannot be read", "device_id", after.ID, "error", err)
-		}
 		for _, e := range own {
-			old = iothub.Merge(old, e.Patch)
+			if e.Section == section {
+				old = iothub.Merge(old, e.Patch)
+			}
 		}
 		patch := iothub.Diff(old, sectionOf(section, is))
 		if len(patch) == 0 {
@@ -75,7 +78,7 @@ func (j *journal) noticed(ctx context.Context, before, after fleet.Device) (list
 		}
 		e := store.Entry{
 			Time: after.ReadAt, Hub: j.hub.Slug, DeviceID: after.ID, Section: section, Source: store.FromRead,
-			Patch: patch, Old: iothub.Replaced(old, patch), ETag: is.ETag,
+			Patch: patch, Old: iothub.Replaced(old, patch), ETag: is.ETag, TwinVersion: is.Version,
 		}
 		if section == store.Desired {
 			e.Version = is.Properties.Desired.Version
@@ -85,18 +88,20 @@ func (j *journal) noticed(ctx context.Context, before, after fleet.Device) (list
 	return list
 }
 
-// ownSince are the dashboard's changes of a section since a time, oldest first.
-func (j *journal) ownSince(ctx context.Context, id string, section store.Section, since time.Time) ([]store.Entry, error) {
+// ownBetween are the dashboard's changes between two readings of a device, oldest
+// first. Versions tell, not times: a reading may be much older than its answer.
+func (j *journal) ownBetween(ctx context.Context, was, is *iothub.Twin) (own []store.Entry, err error) {
 	const most = 100
-	list, err := j.store.Journal(ctx, store.JournalQuery{
-		Hub: j.hub.Slug, DeviceID: id, Section: section, Source: store.FromDashboard,
-	}, most)
-	var own []store.Entry
-	for _, e := range slices.Backward(list) {
-		if !e.Time.Before(since) {
+	list, err := j.store.Journal(ctx, store.JournalQuery{Hub: j.hub.Slug, DeviceID: is.DeviceID}, most)
+	for _, e := range list {
+		if e.Deletion() {
+			break // what is older is another device's
+		}
+		if e.Source == store.FromDashboard && was.Version < e.TwinVersion && e.TwinVersion <= is.Version {
 			own = append(own, e)
 		}
 	}
+	slices.SortFunc(own, func(a, b store.Entry) int { return cmp.Compare(a.TwinVersion, b.TwinVersion) })
 	return own, err
 }
 

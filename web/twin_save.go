@@ -188,7 +188,7 @@ func (e *editing) saved(t *iothub.Twin, f twinForm, change iothub.Document, kept
 	undoes, _ := strconv.ParseInt(f.Undoes, 10, 64) // "" is none
 	entry := store.Entry{
 		Time: e.server.now(), Hub: e.hub.Slug, DeviceID: e.of.device, ModuleID: e.of.module, Section: store.Section(e.section),
-		Patch: change, Old: iothub.Replaced(f.Base, change), Screen: "twin", ETag: t.ETag, Undoes: undoes,
+		Patch: change, Old: iothub.Replaced(f.Base, change), Screen: "twin", ETag: t.ETag, TwinVersion: t.Version, Undoes: undoes,
 	}
 	if entry.Section == store.Desired {
 		entry.Version = t.Properties.Desired.Version

@@ -56,7 +56,10 @@ type Entry struct {
 	Screen     string      // the page of the dashboard it was made on
 	ETag       iothub.ETag // of the twin after the change
 	Version    int64       // $version of desired after the change, 0 unknown
-	Undoes     int64       // the entry this one takes back, or 0
+	// TwinVersion is the version of the whole twin after the change, 0 unknown:
+	// each write has one of its own.
+	TwinVersion int64
+	Undoes      int64 // the entry this one takes back, or 0
 }
 
 // Deletion reports whether the entry says that the device was deleted: it has no
@@ -168,10 +171,11 @@ func prepareJournal(ctx context.Context, tx *sql.Tx) (w journalWriter, err error
 		return w, err
 	}
 	w.insert, err = tx.PrepareContext(ctx,
-		`INSERT INTO journal (id, at, hub, device_id, module_id, section, patch, old, was, state, source, who, screen, etag, version, undoes)
-		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		`INSERT INTO journal (id, at, hub, device_id, module_id, section, patch, old, was, state, source, who, screen, etag, version, twin_version, undoes)
+		 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		 ON CONFLICT (id) DO UPDATE SET at = excluded.at, patch = excluded.patch, old = excluded.old, source = excluded.source,
-		 who = excluded.who, screen = excluded.screen, version = max(version, excluded.version), undoes = excluded.undoes`)
+		 who = excluded.who, screen = excluded.screen, version = max(version, excluded.version),
+		 twin_version = max(twin_version, excluded.twin_version), undoes = excluded.undoes`)
 	if err != nil {
 		return w, errors.Join(err, w.find.Close())
 	}
@@ -209,14 +213,14 @@ func (w journalWriter) put(ctx context.Context, id int64, e Entry) (int64, error
 	}
 	r, err := w.insert.ExecContext(ctx,
 		place, micros(e.Time), e.Hub, e.DeviceID, e.ModuleID, string(e.Section), string(patch), string(old), string(e.Was), string(e.State),
-		string(e.Source), e.Who, e.Screen, string(e.ETag), e.Version, e.Undoes)
+		string(e.Source), e.Who, e.Screen, string(e.ETag), e.Version, e.TwinVersion, e.Undoes)
 	if err != nil || id != 0 {
 		return id, err
 	}
 	return r.LastInsertId()
 }
 
-const entryColumns = `id, at, hub, device_id, module_id, section, patch, old, was, state, source, who, screen, etag, version, undoes`
+const entryColumns = `id, at, hub, device_id, module_id, section, patch, old, was, state, source, who, screen, etag, version, twin_version, undoes`
 
 // Entry returns one change of a hub; the error is ErrNoEntry when there is none.
 func (s *Store) Entry(ctx context.Context, hub string, id int64) (Entry, error) {
@@ -238,7 +242,7 @@ func scanEntry(row interface{ Scan(...any) error }) (Entry, error) {
 		patch, old string
 	)
 	err := row.Scan(&e.ID, &at, &e.Hub, &e.DeviceID, &e.ModuleID, &e.Section, &patch, &old,
-		&e.Was, &e.State, &e.Source, &e.Who, &e.Screen, &e.ETag, &e.Version, &e.Undoes)
+		&e.Was, &e.State, &e.Source, &e.Who, &e.Screen, &e.ETag, &e.Version, &e.TwinVersion, &e.Undoes)
 	if err != nil {
 		return Entry{}, err
 	}

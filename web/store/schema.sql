@@ -158,3 +158,8 @@ CREATE INDEX journal_deleted ON journal (hub, device_id, module_id, at) WHERE se
 -- The entry of the journal that an act on a twin wrote, 0 for none; for an act that
 -- takes another back, the one that it takes back.
 ALTER TABLE bulk_item ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;
+
+-- step 10
+-- The version of the whole twin after the change, 0 unknown: whoever reads a twin
+-- again sees by it which writes came between.
+ALTER TABLE journal ADD COLUMN twin_version INTEGER NOT NULL DEFAULT 0;
