@@ -57,6 +57,7 @@ type BulkReviewProps struct {
 	TooMuchMore        string
 	Sample             []BulkSample
 	Others             string // how many change from other values
+	Fresh              string // what is done with each of the devices
 	Nothing            bool   // no device needs it
 	Ask                BulkAsk
 	Request            string

@@ -96,6 +96,7 @@ func (e *bulkEditing) review(status int, f twinForm, patch iothub.Document, mist
 	p := views.BulkReviewProps{
 		Action: b.hub.bulkEditPath(b.id), CancelHref: b.hub.devicesPath(), Hidden: f.hidden(),
 		Sets: setProps(ctx, e.act, patch), Request: e.requestForEach(patch),
+		Fresh: text.T(ctx, "bulk.review.fresh", "Count", len(b.items)),
 		Ask: views.BulkAsk{
 			Submit: text.T(ctx, "bulk."+b.act+".submit", "Count", len(b.items)), Word: b.word(), Error: mistake,
 		},

@@ -62,6 +62,9 @@ func TestBulkSettingsAsRows(t *testing.T) {
 	review.page.want("[data-testid=bulk-sets]",
 		"The setting interval becomes 30 . The setting link.mode becomes eco . The setting debug is removed from each device that has it.")
 	review.page.wantPart(".bulk-notes", "One has these values already and stays as it is.")
+	// Some may be other than known by now: all are asked for, and the button says so.
+	review.page.wantPart(".bulk-notes", "All 3 devices are read again, and each is written only if something changes")
+	review.page.want("[data-testid=bulk-start] span", "Apply to all 3 devices")
 	review.page.wantPart("[data-testid=sample]", "100% debug true → to removed interval 60 → to 30 link.mode new → to eco")
 	review.page.wantPart("[data-testid=request]", "PATCH https://")
 	if got := b.twin("b").Properties.Desired.Version; got != 2 {
