@@ -216,3 +216,24 @@ func TestSmallestScreen(t *testing.T) {
 		b.want(`[...document.querySelectorAll('.rail-item span')].every(e => e.scrollWidth <= e.parentElement.clientWidth)`)
 	}
 }
+
+// TestLargeTextOnPhones: with text of twice the size every place of the navigation
+// is whole and can be hit, wherever one is.
+func TestLargeTextOnPhones(t *testing.T) {
+	active := ""
+	s := newSite(t)
+	s.props = func(p *views.PageProps) { p.Active = active }
+	b := open(t, s.URL)
+	for _, active = range []string{"overview", "devices", "query", "changes", "simulator"} {
+		for _, lang := range []string{"en", "es"} {
+			b.do(chromedp.Navigate(s.URL + "?lang=" + lang))
+			b.run(`document.documentElement.style.fontSize = '200%'`)
+			for _, width := range []int64{390, 320} {
+				b.do(chromedp.EmulateViewport(width, 844))
+				b.want(`document.querySelectorAll('.rail-item').length === 5`)
+				b.want(`[...document.querySelectorAll('.rail-item')].every(e => { const r = e.getBoundingClientRect(); return r.left >= 0 && r.right <= innerWidth && r.width >= 44 && r.height >= 44 })`)
+				b.want(`[...document.querySelectorAll('.rail-item[aria-current] > span')].every(e => e.scrollWidth <= e.parentElement.clientWidth)`)
+			}
+		}
+	}
+}
