@@ -15,9 +15,9 @@ var docks = []string{"simulator", "learn"}
 // panel is a component beside a page of a hub.
 type panel struct {
 	label string // message that names it
-	// sources are what the panel adds to the page's live stream.
-	sources func(c echo.Context) []source
-	body    func(c echo.Context) (templ.Component, error)
+	// live is what the panel adds to the page's live stream.
+	live func(c echo.Context) live
+	body func(c echo.Context) (templ.Component, error)
 }
 
 // dockSave chooses the docked panel ("" closes it) and goes back.

@@ -164,6 +164,15 @@ func (s *Server) learnDock(c echo.Context) (templ.Component, error) {
 	return views.LearnPanel(props), nil
 }
 
+// learnLiveBeside is what the docked tutorial adds to a page's stream.
+func (s *Server) learnLiveBeside(c echo.Context) live {
+	h := hubOf(c)
+	if !h.Local {
+		return live{}
+	}
+	return live{sources: s.learnSources(c, 0), all: s.learnPainter(h, 0, pageOf(c))}
+}
+
 // learnSources are what moves a step: changes of its device, and what the
 // simulated device does. n 0 means the current step.
 func (s *Server) learnSources(c echo.Context, n int) []source {

@@ -44,7 +44,7 @@ type source struct {
 	// must be called.
 	follow func(number int, after uint64) (missed []repaint, complete bool, run runner)
 	// pieces says that what it paints is not all painted by live.all: lines of a
-	// feed, or what stands beside the page. Missed, it is lost.
+	// feed. Missed, they are lost.
 	pieces bool
 }
 
@@ -156,14 +156,31 @@ type live struct {
 	tick  painter
 }
 
+// with adds the panel beside a page. What is missed on a page that shows nothing
+// live itself is the panel's alone.
+func (l live) with(panel live) live {
+	switch page := l.all; {
+	case len(l.sources) == 0:
+		l.all = panel.all
+	case page != nil && panel.all != nil:
+		l.all = func(ctx context.Context) ([]templ.Component, error) {
+			list, err := page(ctx)
+			if err != nil {
+				return nil, err
+			}
+			more, err := panel.all(ctx)
+			return slices.Concat(list, more), err
+		}
+	}
+	l.sources = slices.Concat(l.sources, panel.sources)
+	return l
+}
+
 // serveLive answers the live stream of a page whose place in the navigation is
 // active; what is docked beside the page is part of it.
 func (s *Server) serveLive(c echo.Context, active string, l live) error {
 	if p, ok := s.docked(c, active); ok {
-		for _, beside := range p.sources(c) {
-			beside.pieces = true
-			l.sources = append(l.sources, beside)
-		}
+		l = l.with(p.live(c))
 	}
 	ctx, done, err := s.streams.begin(c.Request().Context())
 	if err != nil {

@@ -32,7 +32,7 @@ func (s *Server) frame(c echo.Context, active string, sources ...source) (views.
 	}
 	docked, beside := s.docked(c, active)
 	if beside {
-		sources = append(sources, docked.sources(c)...)
+		sources = append(sources, docked.live(c).sources...)
 	}
 	if len(sources) > 0 {
 		page.LiveURL = liveURL(c, here(sources).cursor(sources))

@@ -30,7 +30,8 @@ import (
 //     that calls serveLive with the same sources in the same order. Its address
 //     carries the page's query, so it knows what is shown. A feed of lines is
 //     marked: source.pieces.
-//  4. If it can be docked beside pages: a line in panels.
+//  4. If it can be docked beside pages: a line in panels, with its part of the
+//     stream: sources, and all that is painted anew after a gap.
 
 // routes is the whole table, and the way of a request to its handler.
 func (s *Server) routes(e *echo.Echo) {
@@ -170,8 +171,8 @@ func (s *Server) besideLive(c echo.Context) error {
 // panels are the components that can be docked beside a page.
 func (s *Server) panels() map[string]panel {
 	return map[string]panel{
-		"simulator": {label: "simulator.title", sources: s.simulatorSources, body: s.simulatorDock},
-		"learn":     {label: "learn.name", sources: func(c echo.Context) []source { return s.learnSources(c, 0) }, body: s.learnDock},
+		"simulator": {label: "simulator.title", live: s.simulatorLiveBeside, body: s.simulatorDock},
+		"learn":     {label: "learn.name", live: s.learnLiveBeside, body: s.learnDock},
 	}
 }
 

@@ -72,12 +72,13 @@ func (s *Server) simulatorDock(c echo.Context) (templ.Component, error) {
 	return views.SimulatorPanel(s.newSimPainter(c, "").props(c.Request().Context(), views.SimStartProps{})), nil
 }
 
-// simulatorSources are what the docked simulator adds to a page's stream.
-func (s *Server) simulatorSources(c echo.Context) []source {
+// simulatorLiveBeside is what the docked simulator adds to a page's stream.
+func (s *Server) simulatorLiveBeside(c echo.Context) live {
 	if hubOf(c).Sim == nil {
-		return nil
+		return live{}
 	}
-	return s.newSimPainter(c, "").sources()
+	p := s.newSimPainter(c, "")
+	return live{sources: p.sources(), all: p.paintAll}
 }
 
 // simForm is a form of the simulator: the hub, its fields, and where to go on.

@@ -149,7 +149,11 @@ func (p *simPainter) paintProgress(ctx context.Context) ([]templ.Component, erro
 // paintAll is for a page that missed more than can be replayed: the feed shows a
 // gap, all else is as it is now.
 func (p *simPainter) paintAll(ctx context.Context) ([]templ.Component, error) {
-	return []templ.Component{views.SimSummary(p.summary(ctx)), views.SimProgress(p.progress(ctx)), views.SimList(p.list(ctx))}, nil
+	list := []templ.Component{views.SimSummary(p.summary(ctx)), views.SimProgress(p.progress(ctx)), views.SimList(p.list(ctx))}
+	if p.this != "" {
+		list = append(list, views.SimThis(*p.thisProps(ctx)))
+	}
+	return list, nil
 }
 
 // thisProps is the device of the page beside.

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"twinboard/devicesim"
+	"twinboard/feed"
 	"twinboard/hubclient/iothub"
 	"twinboard/views/text"
 )
@@ -380,6 +382,50 @@ func TestDockedPagesAreLive(t *testing.T) {
 		url := attr(p.all("body")[0], "data-live")
 		if tab := openTab(t, b.url+url, nil); tab.status != http.StatusOK {
 			t.Errorf("%s: stream %s answers %d", path, url, tab.status)
+		}
+	}
+}
+
+// TestDockedPanelAfterAGap paints the panel anew with the page when changes were
+// missed that cannot be replayed; a page that shows nothing live is not read again
+// for it. Only lines of a feed are lost, and the page says so.
+func TestDockedPanelAfterAGap(t *testing.T) {
+	b := newBoard(t)
+	sim := b.simulate()
+	b.server.hubs[0].Trace = feed.New[iothub.WireEntry](10)
+	b.device("pump-1", `{}`, `{}`)
+	b.known(1)
+	b.post(simPath+"/device", map[string]string{"id": "pump-1"})
+	b.simulated(sim, devicesim.Online, 1)
+	for path, want := range map[string][]string{
+		"/h/local/devices/pump-1?dock=simulator":           {"event gap", `id="sim-this"`, `id="sim-row-pump-1"`, `id="sim-summary"`, `id="twin-version"`},
+		"/h/local/devices?dock=simulator":                  {"event gap", `id="sim-row-pump-1"`, `id="sim-summary"`},
+		"/h/local/devices/pump-1/edit/tags?dock=simulator": {"event gap", `id="sim-this"`},
+		"/h/local/devices/pump-1?dock=learn":               {`id="twin-version"`, `id="learn-status"`},
+		"/h/local/devices/pump-1/edit/tags?dock=learn":     {`id="learn-status"`},
+	} {
+		live := attr(b.get(path).all("body")[0], "data-live")
+		address, err := url.Parse(b.url + live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := address.Query()
+		q.Set("after", "0000-1")
+		address.RawQuery = q.Encode()
+		tab := openTab(t, address.String(), nil)
+		tab.current()
+		got := ""
+		for !strings.Contains(got, "id=") && !strings.Contains(got, "event reload") {
+			f := tab.next()
+			got += "event " + f.event + "\n" + f.data
+		}
+		for _, part := range want {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s: no %s in %s", path, part, got)
+			}
+		}
+		if strings.Contains(got, "event gap") != (want[0] == "event gap") || strings.Contains(got, "event reload") {
+			t.Errorf("%s: %s", path, got)
 		}
 	}
 }
