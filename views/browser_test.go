@@ -253,6 +253,19 @@ func (b *tab) press(keys string) {
 	}
 }
 
+// mouse presses or releases the left button in the middle of an element.
+func (b *tab) mouse(event input.DispatchMouseEventType, selector string) {
+	b.t.Helper()
+	middle, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]float64](`(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector("`+selector+`").getBoundingClientRect())`))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p := input.DispatchMouseEventParams{Type: event, X: middle[0], Y: middle[1], Button: input.MouseButtonLeft, ClickCount: 1}
+	if _, err := chromedp.Call(b.ctx, input.DispatchMouseEvent, p); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // wait waits until a condition of the page holds, also across pages.
 func (b *tab) wait(condition string) {
 	b.t.Helper()

@@ -86,6 +86,29 @@ func TestLiveUpdatesAroundTheFocus(t *testing.T) {
 	b.wait(`document.getElementById('link') !== window.link`)
 }
 
+// TestLiveKeepsClicks: what is pressed stays until it is let go, though it is
+// repainted meanwhile; the rest of it is new at once.
+func TestLiveKeepsClicks(t *testing.T) {
+	row := func(state string) string {
+		return `<div id="row"><a href="#clicked"><b id="inside">` + state + `</b></a> <span id="cell">` + state + `</span> <p><label for="box"><i id="label">` + state + `</i></label></p></div>`
+	}
+	s := newSite(t, raw(row("Waiting")+`<input type="checkbox" id="box">`))
+	b := open(t, s.URL)
+	b.wait(liveNow)
+	for n, click := range []struct{ on, state, clicked string }{
+		{"inside", "Applying", `location.hash === '#clicked'`},
+		{"label", "Done", `document.getElementById('box').checked`},
+	} {
+		b.mouse("mousePressed", "#"+click.on)
+		s.send(n+2, row(click.state))
+		b.wait(`document.getElementById('cell').textContent === '` + click.state + `'`)
+		b.want(`document.getElementById('` + click.on + `').textContent !== '` + click.state + `'`)
+		b.mouse("mouseReleased", "#"+click.on)
+		b.wait(click.clicked)
+		b.wait(`document.getElementById('` + click.on + `').textContent === '` + click.state + `'`)
+	}
+}
+
 func TestLiveLeavesSelectionAlone(t *testing.T) {
 	s := newSite(t, raw(`<p id="a">select these words</p>`))
 	b := open(t, s.URL)

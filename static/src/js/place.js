@@ -30,8 +30,16 @@ export function added(element) {
   document.dispatchEvent(new CustomEvent('twinboard:added', { detail: element }))
 }
 
-// busy: the person is in it: focus, selected text, an open menu, typed text.
+// pressed is where the pointer went down: a click is lost if that goes away before
+// the pointer comes up.
+let pressed = null
+document.addEventListener('pointerdown', event => { pressed = event.button === 0 ? event.target : null }, true)
+for (const event of ['pointerup', 'pointercancel', 'contextmenu'])
+  document.addEventListener(event, () => { pressed = null }, true)
+
+// busy: the person is in it: focus, selected text, an open menu, typed text, a press.
 function busy(element) {
+  if (element.contains(pressed)) return true
   const focus = document.activeElement
   if (focus && focus !== document.body && element.contains(focus)) return true
   const selection = document.getSelection()
@@ -132,5 +140,5 @@ function retry() {
     }
   }, 50)
 }
-for (const event of ['focusout', 'selectionchange', 'toggle', 'submit', 'reset', 'twinboard:sent'])
+for (const event of ['focusout', 'selectionchange', 'toggle', 'submit', 'reset', 'pointerup', 'pointercancel', 'contextmenu', 'twinboard:sent'])
   document.addEventListener(event, () => held.size && retry(), true)
