@@ -79,7 +79,8 @@ func dsn(path string) string {
 	for _, p := range pragmas {
 		q.Add("_pragma", p.name+"("+p.value+")")
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+	// Opaque: a relative path would else begin with what SQLite takes for a host.
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
 // connector opens connections and refuses one whose pragmas did not take.

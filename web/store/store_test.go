@@ -71,6 +71,15 @@ func TestOpen(t *testing.T) {
 			}
 		}
 	})
+	t.Run("its path may be relative", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		for _, path := range []string{filepath.Join("some data", "dashboard.db"), "dash?board%20.db"} {
+			open(t, path)
+			if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+				t.Errorf("%s: %v, %v", path, info, err)
+			}
+		}
+	})
 	t.Run("what was kept is there after reopening", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "it's 100% ? # mine.db")
 		first := open(t, path)
