@@ -113,7 +113,6 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestChangesTooOld asks for a place the feed no longer holds.
 // client takes what is sent to it and notes how much comes at once. It may go.
 type client struct {
 	http.ResponseWriter
@@ -149,6 +148,7 @@ func TestManyChangesAreSentSomeAtATime(t *testing.T) {
 	}
 }
 
+// TestChangesTooOld asks for a place the feed no longer holds.
 func TestChangesTooOld(t *testing.T) {
 	w := startWire(t)
 	for range keptChanges + 10 {

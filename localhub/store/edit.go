@@ -103,8 +103,8 @@ type part struct {
 }
 
 // appendEdits writes edits as schema_4.sql describes them, in a row of some time.
-// One that was made at another time has an at of its own, which hubs of before
-// ignore.
+// One that was made later says by how much, in the unit that formatTime ends with;
+// hubs of before ignore it.
 func appendEdits(out []byte, at time.Time, edits []Edited) []byte {
 	out = append(out, '[')
 	for i := range edits {
@@ -116,8 +116,9 @@ func appendEdits(out []byte, at time.Time, edits []Edited) []byte {
 		out = strconv.AppendInt(out, e.Record.Key, 10)
 		out = append(out, `,"version":`...)
 		out = strconv.AppendInt(out, e.Record.Version(), 10)
-		if !e.At.Equal(at) {
-			out = append(append(append(out, `,"at":"`...), formatTime(e.At)...), '"')
+		if later := e.At.Sub(at); later != 0 {
+			out = append(out, `,"later":`...)
+			out = strconv.AppendInt(out, int64(later/timeUnit), 10)
 		}
 		for _, s := range e.sections() {
 			if *s.value != nil {
@@ -164,10 +165,12 @@ func (j *journaled) read(m map[string]any) (err error) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if at, ok := m["at"].(string); ok {
-		if j.at, err = parseTime(at); err != nil {
-			return err
+	if n, ok := m["later"].(json.Number); ok {
+		later, err := n.Int64()
+		if err != nil {
+			return fmt.Errorf("later: %w", err)
 		}
+		j.at = j.at.Add(time.Duration(later) * timeUnit)
 	}
 	for _, s := range j.sections() {
 		if doc, ok := m[s.name].(map[string]any); ok {

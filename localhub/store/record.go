@@ -174,8 +174,11 @@ func metadataOf(tree map[string]any) (iothub.Metadata, error) {
 	return m, nil
 }
 
-// timeLayout has seven digits, like the service; the zero time is ”.
-const timeLayout = "2006-01-02T15:04:05.0000000Z"
+// timeLayout has seven digits, like the service; the zero time is the empty text.
+const (
+	timeLayout = "2006-01-02T15:04:05.0000000Z"
+	timeUnit   = 100 * time.Nanosecond // of its last digit
+)
 
 func formatTime(t time.Time) string {
 	if t.IsZero() {
