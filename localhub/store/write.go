@@ -38,8 +38,11 @@ type Activity struct {
 }
 
 // Empty reports whether there is nothing to write.
-func (b *Batch) Empty() bool {
-	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Edits)+len(b.Activity)+len(b.Subscriptions) == 0 && b.Jobs.Empty()
+func (b *Batch) Empty() bool { return len(b.Edits) == 0 && b.onlyEdits() }
+
+// onlyEdits reports whether there is nothing to write but edits.
+func (b *Batch) onlyEdits() bool {
+	return len(b.Delete)+len(b.Insert)+len(b.Identities)+len(b.Twins)+len(b.Activity)+len(b.Subscriptions) == 0 && b.Jobs.Empty()
 }
 
 // Commit writes a batch in one transaction. When it returns nil, everything is
@@ -51,17 +54,22 @@ func (s *Store) Commit(b *Batch) error { return s.commit(b, 0) }
 func (s *Store) commit(b *Batch, fold int) error {
 	folded, rest := s.overdue.oldest(fold)
 	var row int64 // of the journal
-	// No context: a commit is not given up halfway.
-	err := s.transaction(context.Background(), func() (err error) {
-		if err = s.fold(folded, rest); err != nil {
+	var err error
+	if len(folded) == 0 && b.onlyEdits() {
+		row, err = s.journal(b) // one statement is a transaction of its own
+	} else {
+		// No context: a commit is not given up halfway.
+		err = s.transaction(context.Background(), func() (err error) {
+			if err = s.fold(folded, rest); err != nil {
+				return err
+			}
+			if err = s.write(b); err != nil {
+				return err
+			}
+			row, err = s.journal(b)
 			return err
-		}
-		if err = s.write(b); err != nil {
-			return err
-		}
-		row, err = s.journal(b)
-		return err
-	})
+		})
+	}
 	if err != nil {
 		for _, r := range b.Insert {
 			r.Key = 0
