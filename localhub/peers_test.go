@@ -233,13 +233,13 @@ func (p *peers) updates(pg *postgres) {
 	p.note("of PostgreSQL's updates, %s %% had to change the GIN index", pg.indexed("twins"))
 	for k, way := range ways {
 		got := median(ours[k])
-		what, ours := "durable updates, 16 writers, "+way.name, fmt.Sprintf("%.0f/s, %.0f µs of work each", got, median(work[k]))
+		what, figure := "durable updates, 16 writers, "+way.name, fmt.Sprintf("%.0f/s, %.0f µs of work each", got, median(work[k]))
 		if peer := fmt.Sprintf("GIN %.0f/s", median(gin)); way.budget > 0 {
-			p.line(what, ours, peer, got/median(gin), way.budget)
+			p.line(what, figure, peer, got/median(gin), way.budget)
 		} else {
-			p.beside(what, ours, peer, got/median(gin))
+			p.beside(what, figure, peer, got/median(gin))
 		}
-		p.beside(what, ours, fmt.Sprintf("no index %.0f/s", median(plain)), got/median(plain))
+		p.beside(what, figure, fmt.Sprintf("no index %.0f/s", median(plain)), got/median(plain))
 	}
 }
 
