@@ -131,7 +131,7 @@ func (c DeviceConnectionString) Resource() string {
 type pairs map[string]string
 
 func parsePairs(s string, allowed ...string) (pairs, error) {
-	s = strings.TrimSpace(s)
+	s = strings.TrimSpace(unwrap.Replace(s))
 	if s == "" {
 		return nil, &ConnectionStringError{Problem: "empty"}
 	}
@@ -150,10 +150,13 @@ func parsePairs(s string, allowed ...string) (pairs, error) {
 		case hasKey(f, name):
 			return nil, &ConnectionStringError{Problem: "duplicate-field", Field: name}
 		}
-		f[name] = value
+		f[name] = strings.TrimSpace(value)
 	}
 	return f, f.check()
 }
+
+// unwrap undoes what terminals and mail do to a long text that is copied from them.
+var unwrap = strings.NewReplacer("\r", "", "\n", "")
 
 func hasKey(f pairs, name string) bool { _, ok := f[name]; return ok }
 

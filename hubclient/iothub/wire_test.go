@@ -177,6 +177,12 @@ func TestConnectionStrings(t *testing.T) {
 	if err != nil || d.String() != device || d.DeviceID != "a=b" || d.Resource() != "localhost/devices/a=b/modules/m" {
 		t.Errorf("device: %+v, %v", d, err)
 	}
+	if wrapped, err := iothub.ParseServiceConnectionString(service[:20] + "\n" + service[20:70] + "\r\n" + service[70:] + "\n"); err != nil || wrapped != s {
+		t.Errorf("in three lines: %+v, %v", wrapped, err)
+	}
+	if spaced, err := iothub.ParseDeviceConnectionString(strings.Replace(device, "localhost;", "localhost ;", 1)); err != nil || spaced != d {
+		t.Errorf("with a blank: %+v, %v", spaced, err)
+	}
 	for in, want := range map[string]string{
 		"":                                 "the connection string is empty",
 		service + ";":                      "the connection string ends with a semicolon; remove it",
