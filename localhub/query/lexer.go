@@ -209,7 +209,10 @@ func escapeEnd(text string, i int) int {
 		}
 		return end
 	}
-	_, size := utf8.DecodeRuneInString(text[i+1:])
+	next, size := utf8.DecodeRuneInString(text[i+1:])
+	if next == '\n' || next == '\r' { // the backslash alone: a message is one line
+		size = 0
+	}
 	return i + 1 + size
 }
 
